@@ -1,1 +1,26 @@
-//! x
+//! The words on the wire between `cofferd` and its clients: one type for each JSON document, and the problem codes.
+//!
+//! No I/O and no rules. Requests refuse unknown fields; sizes end in `_bytes`, durations in `_s`, times are RFC 3339.
+
+mod audit;
+mod files;
+mod folders;
+mod health;
+mod page;
+mod problem;
+mod secret;
+mod sessions;
+mod vault;
+
+pub use audit::AuditEntry;
+pub use files::File;
+pub use folders::{CreateFolder, Folder};
+pub use health::{Health, HealthStatus, KeyFileState, VaultState};
+pub use page::Page;
+pub use problem::{FieldProblem, Problem, ProblemCode};
+pub use secret::SecretString;
+pub use sessions::{CreateSession, NewSession, Role, Session, User};
+pub use vault::{
+    CreateVault, FirstAdmin, KeySlot, KeySlotKind, MasterCredential, NewMasterPassword, NewRecoveryKey,
+    OptionalMasterPassword, UnlockVault, VaultCreated,
+};

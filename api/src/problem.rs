@@ -1,0 +1,99 @@
+//! Errors, as RFC 9457 `application/problem+json`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An error. `code` is stable and for programs; `title` and `detail` are for people.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`; the code says which problem it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Which problem, for programs.
+    pub code: ProblemCode,
+    /// Which problem, for people; the same for every occurrence.
+    pub title: String,
+    /// What happened here and what to try.
+    pub detail: String,
+    /// The fields at fault, where there are some. The refused values are never repeated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldProblem>,
+    /// Seconds to wait before trying again; also in the `Retry-After` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}
+
+/// One field at fault.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FieldProblem {
+    /// The field's name; nested names are joined by a dot.
+    pub field: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// The problems that the API can answer with. Once published, a code keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// 400: the request cannot be understood.
+    BadRequest,
+    /// 401: no token, or not a valid one.
+    Unauthenticated,
+    /// 401: the name or the password is wrong.
+    WrongCredentials,
+    /// 403: the setup code is missing or wrong.
+    WrongSetupCode,
+    /// 403: the master password or recovery key is wrong.
+    WrongMasterSecret,
+    /// 403: the role does not allow this.
+    Forbidden,
+    /// 404: there is no such thing, or it is not yours.
+    NotFound,
+    /// 405: the address exists, but not with this method.
+    MethodNotAllowed,
+    /// 409: the name is taken in that folder.
+    NameTaken,
+    /// 409: the folder still holds something.
+    FolderNotEmpty,
+    /// 409: there is a vault already.
+    VaultExists,
+    /// 409: there is no vault yet.
+    VaultAbsent,
+    /// 409: the operation does not fit the state that the vault is in.
+    VaultState,
+    /// 409: the key slot must stay.
+    KeySlotNeeded,
+    /// 411: the length of the upload must be announced.
+    LengthRequired,
+    /// 413: the body is larger than accepted here.
+    TooLarge,
+    /// 415: the content type is not accepted here.
+    UnsupportedMediaType,
+    /// 416: the range lies outside of the content.
+    RangeNotSatisfiable,
+    /// 422: a field has a value that is not accepted.
+    InvalidField,
+    /// 423: the vault is locked.
+    VaultLocked,
+    /// 423: the owner has shut the vault.
+    Lockdown,
+    /// 423: the key file is missing, replaced or damaged.
+    KeyFile,
+    /// 408: the client stopped sending.
+    RequestTimeout,
+    /// 429: too many attempts.
+    TooManyAttempts,
+    /// 500: a fault of ours; the log has the cause under the request id.
+    Internal,
+    /// 500: a stored file does not read back.
+    Damaged,
+    /// 503: too much to do right now.
+    Busy,
+    /// 503: the storage drive is missing, read-only or failing, or FUSE or gocryptfs is not usable.
+    StorageUnavailable,
+    /// 507: the drive is full.
+    StorageFull,
+}
