@@ -1,0 +1,24 @@
+# The front door. Each target is one line; what it does is in scripts/, and says so at its top.
+
+.PHONY: help run check test cross emulate clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build the daemon and start it on 127.0.0.1:8000, with its state under ./var/
+	@scripts/run
+
+check: ## the inner loop: format, lint, unit tests
+	@scripts/check
+
+test: ## everything, the emulated appliance included; ends with one line of counts
+	@scripts/test
+
+cross: ## build the appliance's programs for aarch64, into build/aarch64/
+	@scripts/cross
+
+emulate: ## boot the appliance in QEMU, with a serial console and port 8000
+	@scripts/emulate
+
+clean: ## delete what was built; never ./var/, which holds your data
+	@scripts/clean
