@@ -1,0 +1,1 @@
+"""Boots the appliance in an emulator: base image, our layer, disks, machine, phone."""

@@ -1,0 +1,49 @@
+"""Builds the layer that is ours: overlay, units, accounts, enablement, binaries and, for tests, the agent.
+
+It lies over the Debian base the way the Buildroot image has the same files, and takes under a second.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness.base import Base
+from harness.tools import PROJECT, TESTS, ToolError, run
+
+BINARIES = ("cofferd", "coffer-ble")
+_ACCOUNT_FILES = ("passwd", "group", "shadow", "gshadow")
+
+
+def build(base: Base, binaries: Path, output: Path, *, with_agent: bool) -> None:
+    """Writes the layer's squashfs to `output`; `binaries` holds the aarch64 programs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        layer, whole = Path(scratch) / "layer", Path(scratch) / "whole"
+        _place_our_files(layer, binaries)
+        if with_agent:
+            shutil.copytree(TESTS / "guest/root", layer, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(base.stage, whole, symlinks=True)
+        shutil.copytree(layer, whole, symlinks=True, dirs_exist_ok=True)
+        _compute_identity(layer, whole)
+        run(["mksquashfs", layer, output, "-comp", "lz4", "-noappend", "-all-root", "-quiet", "-no-progress"])
+
+
+def _place_our_files(layer: Path, binaries: Path) -> None:
+    shutil.copytree(PROJECT / "overlay", layer, symlinks=True)
+    run([PROJECT / "systemd/install", layer])
+    (layer / "usr/bin").mkdir()
+    for name in BINARIES:
+        if not (binaries / name).is_file():
+            raise ToolError(f"{binaries / name} is missing: cross-compile first")
+        shutil.copy(binaries / name, layer / "usr/bin" / name)
+        (layer / "usr/bin" / name).chmod(0o755)
+
+
+def _compute_identity(layer: Path, whole: Path) -> None:
+    """Accounts and enabled units depend on both trees, so they are computed on the whole and kept in the layer."""
+    run(["systemd-sysusers", f"--root={whole}"])
+    run(["systemctl", f"--root={whole}", "preset-all"])
+    for name in _ACCOUNT_FILES:
+        shutil.copy(whole / "etc" / name, layer / "etc" / name)
+    shutil.copytree(whole / "etc/systemd/system", layer / "etc/systemd/system", symlinks=True)

@@ -1,0 +1,111 @@
+"""The emulated board: one QEMU process, its disks, its serial log and its agent.
+
+TCG throughout: the guest is aarch64 and hardware help for it is not to be had on the machines that test.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.agent import Agent
+from harness.base import Base
+from harness.tools import ToolError
+
+_START_LIMIT_S = 30.0
+_AGENT_LIMIT_S = 240.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one board is put together from; the same parts may be started again and again."""
+
+    base: Base
+    layer: Path
+    sd_card: Path
+    nvme: Path | None
+
+
+def free_port() -> int:
+    """A TCP port of this host that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = (), isolated: bool = True) -> list[str]:
+    """QEMU's arguments for the board itself, without console and test channels."""
+    words = ["console=ttyAMA0", "root=none", "ro", "panic=-1", "mitigations=off", "audit=0", *kernel_words]
+    # No writes by the host's cache before the guest asks: a killed QEMU then loses what a power cut loses.
+    drives = [(parts.base.root, True), (parts.layer, True), (parts.sd_card, False)]
+    arguments = [
+        "qemu-system-aarch64", "-M", "virt,gic-version=2", "-cpu", "cortex-a76", "-accel", "tcg,thread=multi",
+        "-smp", "2", "-m", "1024", "-display", "none", "-no-reboot",
+        "-kernel", str(parts.base.kernel), "-initrd", str(parts.base.initrd), "-append", " ".join(words),
+        # restrict: the guest reaches no network, only forwarded connections come in.
+        "-netdev", f"user,id=lan,restrict={'on' if isolated else 'off'},hostfwd=tcp:127.0.0.1:{host_port}-:8000",
+        "-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci", "-device", "i6300esb",
+    ]  # fmt: skip
+    for number, (image, read_only) in enumerate(drives):
+        mode = "on" if read_only else "off"
+        arguments += ["-drive", f"file={image},if=none,id=disk{number},format=raw,readonly={mode}"]
+        arguments += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+    if parts.nvme is not None:
+        arguments += ["-drive", f"file={parts.nvme},if=none,id=nvme,format=raw"]
+        arguments += ["-device", "nvme,drive=nvme,serial=COFFER01"]
+    return arguments
+
+
+class Machine:
+    """A running board. `directory` keeps its sockets and, as evidence, `serial.log`."""
+
+    def __init__(self, parts: Parts, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        self.directory = directory
+        self.host_port = free_port()
+        self.bluetooth_socket = directory / "hci"
+        self.started_at = time.monotonic()
+        arguments = command_line(parts, host_port=self.host_port, kernel_words=["coffer.test.bluetooth"])
+        arguments += [
+            "-serial", f"file:{directory / 'serial.log'}", "-monitor", "none",
+            "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=agent,path={directory / 'agent'},server=on,wait=off",
+            "-device", "virtserialport,chardev=agent,name=coffer.test",
+            "-chardev", f"socket,id=hci,path={self.bluetooth_socket},server=on,wait=off",
+            "-device", "pci-serial,chardev=hci",
+        ]  # fmt: skip
+        self._errors = directory / "qemu.log"
+        with open(self._errors, "wb") as errors:
+            self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=errors)
+        self.agent = Agent(self._await_socket(directory / "agent"))
+
+    def wait_until_up(self) -> None:
+        self.agent.wait_until_up(_AGENT_LIMIT_S)
+
+    def uptime_s(self) -> float:
+        return time.monotonic() - self.started_at
+
+    def cut_power(self) -> None:
+        """Ends the machine the way a pulled plug does: nobody in it learns of it."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self.agent.close()
+
+    def power_off(self) -> None:
+        """An orderly shutdown, as by the owner."""
+        self.agent.output("systemctl --no-block poweroff")
+        self._process.wait(120)
+        self.agent.close()
+
+    def _await_socket(self, path: Path) -> Path:
+        deadline = time.monotonic() + _START_LIMIT_S
+        while not path.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ToolError(f"QEMU did not start: {self._errors.read_text()}")
+            time.sleep(0.05)
+        return path
