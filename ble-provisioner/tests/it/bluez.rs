@@ -1,0 +1,290 @@
+//! A BlueZ with one adapter, as far as the program uses it, and the phone at the other end of the air.
+
+use std::collections::HashMap;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+use zbus::{
+    Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection, fdo, interface, message::Header,
+    names::OwnedUniqueName, object_server::SignalEmitter,
+};
+
+use crate::eventually;
+
+const ADAPTER: &str = "/org/bluez/hci0";
+const PHONE: &str = "/org/bluez/hci0/dev_F0_F1_F2_F3_F4_F5";
+
+/// An object of the program's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Remote {
+    owner: OwnedUniqueName,
+    path: OwnedObjectPath,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Advert {
+    remote: Remote,
+    pub(crate) kind: String,
+    pub(crate) local_name: String,
+    pub(crate) service_uuids: Vec<String>,
+    pub(crate) discoverable: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Gatt {
+    remote: Remote,
+    /// Characteristics by UUID, with their flags.
+    characteristics: HashMap<Uuid, (OwnedObjectPath, Vec<String>)>,
+}
+
+/// What the program has done to this BlueZ.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) powered: bool,
+    pub(crate) alias: String,
+    pub(crate) pairable: bool,
+    pub(crate) adverts: Vec<Advert>,
+    /// How many advertisements were ever registered.
+    pub(crate) registrations: usize,
+    applications: Vec<Gatt>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Bluez {
+    connection: Connection,
+    state: watch::Sender<State>,
+}
+
+impl Bluez {
+    pub(crate) async fn start(bus_address: &str) -> Self {
+        let bluez = Self::start_without_adapter(bus_address).await;
+        bluez.plug_adapter().await;
+        bluez
+    }
+
+    pub(crate) async fn start_without_adapter(bus_address: &str) -> Self {
+        let connection =
+            connection::Builder::address(bus_address).serve_at("/", fdo::ObjectManager).name("org.bluez").build();
+        let connection = eventually("BlueZ is on the bus", connection).await.unwrap();
+        Self { connection, state: watch::Sender::new(State::fresh()) }
+    }
+
+    /// Ends this bluetoothd as a crash would: the name goes, and no object is taken leave of.
+    pub(crate) async fn crash(self) {
+        self.connection.close().await.unwrap();
+    }
+
+    pub(crate) async fn plug_adapter(&self) {
+        self.state.send_replace(State::fresh());
+        let server = self.connection.object_server();
+        server.at(ADAPTER, GattManager { state: self.state.clone() }).await.unwrap();
+        server.at(ADAPTER, AdvertisingManager { state: self.state.clone() }).await.unwrap();
+        server.at(ADAPTER, Adapter { state: self.state.clone() }).await.unwrap();
+    }
+
+    pub(crate) async fn unplug_adapter(&self) {
+        let server = self.connection.object_server();
+        server.remove::<Adapter, _>(ADAPTER).await.unwrap();
+        server.remove::<AdvertisingManager, _>(ADAPTER).await.unwrap();
+        server.remove::<GattManager, _>(ADAPTER).await.unwrap();
+    }
+
+    /// Takes the adverts off the air without a word to their owner, but for the property.
+    pub(crate) async fn drop_adverts(&self) {
+        self.state.send_modify(|state| state.adverts.clear());
+        let manager = self.connection.object_server().interface::<_, AdvertisingManager>(ADAPTER).await.unwrap();
+        manager.get().await.active_instances_changed(manager.signal_emitter()).await.unwrap();
+    }
+
+    /// A phone that was connected disconnects; BlueZ counts the advert as active all the time.
+    pub(crate) async fn phone_leaves(&self) {
+        let changed = HashMap::from([("Connected", Variant::from(false))]);
+        let body = ("org.bluez.Device1", changed, Vec::<&str>::new());
+        let emitter = SignalEmitter::new(&self.connection, PHONE).unwrap();
+        emitter.emit("org.freedesktop.DBus.Properties", "PropertiesChanged", &body).await.unwrap();
+    }
+
+    /// Waits until the program has brought this BlueZ so far.
+    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&State) -> bool) -> State {
+        let mut states = self.state.subscribe();
+        eventually(what, async { states.wait_for(|state| reached(state)).await.unwrap().clone() }).await
+    }
+
+    /// Reads a characteristic as a phone does, from an offset.
+    pub(crate) async fn read(&self, uuid: Uuid, offset: u16) -> zbus::Result<Vec<u8>> {
+        let state = self.until("a GATT service with it", |state| state.path_of(uuid).is_some()).await;
+        let (owner, path) = state.path_of(uuid).unwrap();
+        let options = HashMap::from([
+            ("device", Variant::from(ObjectPath::try_from(PHONE).unwrap())),
+            ("offset", Variant::from(offset)),
+            ("mtu", Variant::from(23_u16)),
+            ("link", Variant::from("LE")),
+        ]);
+        let interface = Some("org.bluez.GattCharacteristic1");
+        let reply = self.connection.call_method(Some(owner), path, interface, "ReadValue", &(options,)).await?;
+        reply.body().deserialize()
+    }
+
+    /// The flags of a characteristic.
+    pub(crate) async fn flags(&self, uuid: Uuid) -> Vec<String> {
+        let state = self.until("a GATT service with it", |state| state.path_of(uuid).is_some()).await;
+        state.applications.iter().find_map(|gatt| gatt.characteristics.get(&uuid)).unwrap().1.clone()
+    }
+}
+
+impl State {
+    /// As an adapter that somebody else has used before.
+    fn fresh() -> Self {
+        Self {
+            powered: false,
+            alias: "hci0".to_owned(),
+            pairable: true,
+            adverts: Vec::new(),
+            registrations: 0,
+            applications: Vec::new(),
+        }
+    }
+
+    fn path_of(&self, uuid: Uuid) -> Option<(&OwnedUniqueName, &OwnedObjectPath)> {
+        self.applications
+            .iter()
+            .find_map(|gatt| gatt.characteristics.get(&uuid).map(|(path, _)| (&gatt.remote.owner, path)))
+    }
+}
+
+struct Adapter {
+    state: watch::Sender<State>,
+}
+
+#[interface(name = "org.bluez.Adapter1")]
+impl Adapter {
+    #[zbus(property)]
+    fn powered(&self) -> bool {
+        self.state.borrow().powered
+    }
+
+    #[zbus(property)]
+    fn set_powered(&mut self, powered: bool) {
+        self.state.send_modify(|state| state.powered = powered);
+    }
+
+    #[zbus(property)]
+    fn alias(&self) -> String {
+        self.state.borrow().alias.clone()
+    }
+
+    #[zbus(property)]
+    fn set_alias(&mut self, alias: String) {
+        self.state.send_modify(|state| state.alias = alias);
+    }
+
+    #[zbus(property)]
+    fn pairable(&self) -> bool {
+        self.state.borrow().pairable
+    }
+
+    #[zbus(property)]
+    fn set_pairable(&mut self, pairable: bool) {
+        self.state.send_modify(|state| state.pairable = pairable);
+    }
+}
+
+struct AdvertisingManager {
+    state: watch::Sender<State>,
+}
+
+#[interface(name = "org.bluez.LEAdvertisingManager1")]
+impl AdvertisingManager {
+    #[zbus(property)]
+    fn active_instances(&self) -> u8 {
+        u8::try_from(self.state.borrow().adverts.len()).unwrap()
+    }
+
+    async fn register_advertisement(
+        &self,
+        path: OwnedObjectPath,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<()> {
+        assert!(options.is_empty(), "{options:?}");
+        let remote = Remote { owner: header.sender().unwrap().to_owned().into(), path };
+        let interface = Some("org.freedesktop.DBus.Properties");
+        let reply = connection
+            .call_method(Some(&remote.owner), &remote.path, interface, "GetAll", &"org.bluez.LEAdvertisement1")
+            .await?;
+        let mut properties: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
+        let advert = Advert {
+            remote,
+            kind: take(&mut properties, "Type"),
+            local_name: take(&mut properties, "LocalName"),
+            service_uuids: take(&mut properties, "ServiceUUIDs"),
+            discoverable: take(&mut properties, "Discoverable"),
+        };
+        self.state.send_modify(|state| {
+            state.adverts.push(advert);
+            state.registrations += 1;
+        });
+        self.active_instances_changed(&emitter).await?;
+        Ok(())
+    }
+
+    async fn unregister_advertisement(
+        &self,
+        path: OwnedObjectPath,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> fdo::Result<()> {
+        let remote = Remote { owner: header.sender().unwrap().to_owned().into(), path };
+        self.state.send_modify(|state| state.adverts.retain(|advert| advert.remote != remote));
+        self.active_instances_changed(&emitter).await?;
+        Ok(())
+    }
+}
+
+struct GattManager {
+    state: watch::Sender<State>,
+}
+
+type Objects = HashMap<OwnedObjectPath, HashMap<String, HashMap<String, OwnedVariant>>>;
+
+#[interface(name = "org.bluez.GattManager1")]
+impl GattManager {
+    async fn register_application(
+        &self,
+        path: OwnedObjectPath,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<()> {
+        assert!(options.is_empty(), "{options:?}");
+        let remote = Remote { owner: header.sender().unwrap().to_owned().into(), path };
+        let interface = Some("org.freedesktop.DBus.ObjectManager");
+        let reply =
+            connection.call_method(Some(&remote.owner), &remote.path, interface, "GetManagedObjects", &()).await?;
+        let objects: Objects = reply.body().deserialize()?;
+        let characteristics = objects
+            .into_iter()
+            .filter_map(|(path, mut interfaces)| {
+                let mut properties = interfaces.remove("org.bluez.GattCharacteristic1")?;
+                let uuid: String = take(&mut properties, "UUID");
+                Some((uuid.parse().unwrap(), (path, take(&mut properties, "Flags"))))
+            })
+            .collect();
+        self.state.send_modify(|state| state.applications.push(Gatt { remote, characteristics }));
+        Ok(())
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "zbus hands the header over by value")]
+    fn unregister_application(&self, path: OwnedObjectPath, #[zbus(header)] header: Header<'_>) {
+        let remote = Remote { owner: header.sender().unwrap().to_owned().into(), path };
+        self.state.send_modify(|state| state.applications.retain(|gatt| gatt.remote != remote));
+    }
+}
+
+/// A property that BlueZ insists on.
+fn take<T: TryFrom<OwnedVariant>>(properties: &mut HashMap<String, OwnedVariant>, name: &str) -> T {
+    let value = properties.remove(name).unwrap_or_else(|| panic!("no property {name}"));
+    T::try_from(value).unwrap_or_else(|_| panic!("property {name} of another type"))
+}

@@ -1,0 +1,42 @@
+//! Starting, living and ending under a service manager.
+
+use nix::sys::signal::Signal;
+
+use crate::{bluez::Bluez, bus::Bus, program::Place};
+
+#[tokio::test]
+async fn it_tells_the_service_manager_how_it_is_and_ends_cleanly() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (bus, place) = (Bus::start().await, Place::new());
+        let _bluez = Bluez::start(&bus.address).await;
+        let program = place.start(&bus.address);
+
+        program.notifies("READY=1").await;
+        program.notifies("STATUS=advertising as Coffer-0000").await;
+        program.notifies("WATCHDOG=1").await;
+        program.notifies("WATCHDOG=1").await;
+        program.signal(signal);
+        program.notifies("STOPPING=1").await;
+        let (status, log) = program.ends().await;
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert_eq!(log.matches("advertising as Coffer-0000").count(), 1, "said once: {log}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_system_bus_it_says_what_is_missing() {
+    let (status, log) = Place::new().start("unix:path=/nowhere/bus").ends().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("connecting to the system bus"), "{log}");
+}
+
+#[tokio::test]
+async fn it_ends_when_the_bus_does() {
+    let (bus, place) = (Bus::start().await, Place::new());
+    let program = place.start(&bus.address);
+    program.notifies("STATUS=waiting for bluetoothd").await;
+
+    drop(bus);
+    let (status, log) = program.ends().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+}

@@ -1,0 +1,22 @@
+//! The real program against a private system bus, a BlueZ of the tests' own, and a control socket that answers
+//! `/health`. What these cannot show (radio, controller, the real bluetoothd) is shown by the emulated appliance.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests; clippy exempts only functions marked #[test]")]
+
+mod advertising;
+mod bluez;
+mod bus;
+mod daemon;
+mod info;
+mod lifecycle;
+mod program;
+
+use std::time::Duration;
+
+/// No condition takes a tenth of this, even on a machine that compiles beside it.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Waits for something that has to happen, and names it when it does not.
+async fn eventually<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, happens).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+}

@@ -1,0 +1,84 @@
+//! `coffer-ble` itself, in a directory with the sockets that it talks to.
+
+use std::{
+    path::PathBuf,
+    process::{ExitStatus, Output, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+use tokio::{
+    net::UnixDatagram,
+    process::{Child, Command},
+};
+
+use crate::eventually;
+
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) notifications: UnixDatagram,
+}
+
+/// Where the sockets are; outlives the program, so that a daemon can be there before it.
+pub(crate) struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.directory.path().join("control.sock")
+    }
+
+    /// Starts the program under a service manager that is satisfied with a sign of life every 2 s, which also makes it
+    /// look around every second.
+    pub(crate) fn start(&self, bus_address: &str) -> Program {
+        let notify_socket = self.directory.path().join("notify");
+        let notifications = UnixDatagram::bind(&notify_socket).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_coffer-ble"))
+            .arg("serve")
+            .arg("--control-socket")
+            .arg(self.control_socket())
+            .env("DBUS_SYSTEM_BUS_ADDRESS", bus_address)
+            .env("NOTIFY_SOCKET", notify_socket)
+            .env("WATCHDOG_USEC", "2000000")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Program { child, notifications }
+    }
+}
+
+impl Program {
+    /// Waits for a line that the program sends to the service manager.
+    pub(crate) async fn notifies(&self, line: &str) {
+        eventually(line, async {
+            let mut buffer = [0; 4096];
+            loop {
+                let length = self.notifications.recv(&mut buffer).await.unwrap();
+                if String::from_utf8_lossy(&buffer[..length]).lines().any(|sent| sent == line) {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    pub(crate) async fn ends(self) -> (ExitStatus, String) {
+        let Output { status, stderr, .. } =
+            eventually("the program ends", self.child.wait_with_output()).await.unwrap();
+        (status, String::from_utf8(stderr).unwrap())
+    }
+}
