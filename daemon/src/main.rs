@@ -1,1 +1,57 @@
-fn main() {}
+//! `cofferd`, Coffer's encrypted-storage daemon. This file reads the command line and reports how it ended.
+
+mod addon;
+mod app;
+mod cli;
+mod exit;
+mod http;
+mod logging;
+mod model;
+mod passphrase;
+mod repo;
+mod service;
+mod storage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, FirstBoot};
+use exit::Failure;
+use model::clock::SystemClock;
+use service::device::Device;
+use storage::gocryptfs;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == gocryptfs::SHIM_ARGUMENT) {
+        let code = gocryptfs::become_gocryptfs(&arguments.split_off(1));
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+    }
+    let command = Cli::parse().command;
+    logging::start();
+    logging::quiet_panics();
+    let result = match &command {
+        Command::Serve(options) => app::serve(options),
+        Command::FirstBoot(options) => first_boot(options),
+        Command::Passphrase(options) => passphrase::run(&options.secrets),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::error!("{failure}");
+            failure.code()
+        }
+    }
+}
+
+fn first_boot(options: &FirstBoot) -> Result<(), Failure> {
+    storage::hygiene::harden_process();
+    if Device::load(&options.device)?.is_none() {
+        let device = Device::first_boot(&options.device, &options.setup_code_file, &SystemClock)?;
+        let device_id = device.device_id;
+        log::info!(device_id:% = device_id; "this is a new box");
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What reacts to events. An add-on knows no other add-on.
+
+pub(crate) mod activity;
+pub(crate) mod storage_reserve;

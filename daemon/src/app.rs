@@ -1,0 +1,204 @@
+//! Puts the parts together, runs them, and takes them down in the right order. The only place that names them all.
+
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{error, info, warn};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{Mode, umask};
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::addon::activity::Activity;
+use crate::addon::storage_reserve::StorageReserve;
+use crate::cli::Serve;
+use crate::exit::Failure;
+use crate::http::{self, Services};
+use crate::model::clock::{Ids, SharedClock, SystemClock};
+use crate::service::audit::Auditor;
+use crate::service::device::Device;
+use crate::service::events::EventBus;
+use crate::service::files::Files;
+use crate::service::folders::Folders;
+use crate::service::health::HealthCheck;
+use crate::service::sessions::Sessions;
+use crate::service::tokens;
+use crate::service::vault::{LockReason, Vault, VaultPaths};
+use crate::service::watchdog::Watchdog;
+use crate::storage::{durable, hygiene, namespace};
+
+/// File in the device directory that keeps a second daemon out.
+const LOCK_FILE: &str = "cofferd.lock";
+
+/// The setup code of a box that keeps everything below one directory.
+const SETUP_CODE_FILE: &str = "SETUP-CODE.txt";
+
+/// Runs the daemon until it is told to stop. Call it first: it changes the process, which must be single-threaded.
+pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
+    umask(Mode::from_bits_truncate(0o077));
+    let paths = absolute(options.vault_paths())?;
+    prepare_directories(&paths, &options.control_socket(), options.state.is_some())?;
+    let _running = keep_others_out(&paths.device)?;
+    let device = identity(&paths, options.state.as_deref())?;
+    namespace::enter()?;
+    hygiene::harden_process();
+    tokens::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Mostly waiting for the disk; each upload and download needs one for a moment at a time.
+        .max_blocking_threads(64)
+        .build()
+        .map_err(Failure::Runtime)?;
+    runtime.block_on(run(options, paths, device))
+}
+
+async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let network = listen(options).await?;
+    let control = listen_locally(&options.control_socket())?;
+
+    let clock: SharedClock = Arc::new(SystemClock);
+    let ids = Arc::new(Ids::new(Arc::clone(&clock)));
+    let events = Arc::new(EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]));
+    let vault = Vault::start(paths, Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&events), device);
+    let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
+    let parts = || (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&events));
+    let services = {
+        let ((clock1, ids1, events1), (clock2, ids2, events2), (clock3, ids3, events3)) = (parts(), parts(), parts());
+        Services {
+            sessions: Arc::new(Sessions::new(Arc::clone(&vault), clock1, ids1, events1)),
+            folders: Arc::new(Folders::new(clock2, ids2, events2)),
+            files: Arc::new(Files::new(clock3, ids3, events3)),
+            health: Arc::new(HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog))),
+            auditor: Auditor::new(Arc::clone(&clock), Arc::clone(&ids)),
+            vault: Arc::clone(&vault),
+        }
+    };
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(http::server::serve(network, control, http::router(services), stop.clone()));
+    info!(version = env!("CARGO_PKG_VERSION"); "cofferd is ready");
+    tell_where_to_go(options);
+    notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    let pulse = tokio::spawn(pulse(Arc::clone(&watchdog)));
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("cofferd stops");
+    notify(&[NotifyState::Stopping, NotifyState::Status("locking the vault")]);
+    pulse.abort();
+    stop.cancel();
+    // Locking ends the running transfers, which lets the server end.
+    if let Err(error) = vault.lock(LockReason::Stopping).await {
+        error!(error:% = error; "the vault was not locked cleanly");
+    }
+    if server.await.is_err() {
+        error!("the server failed unexpectedly");
+    }
+    Ok(())
+}
+
+/// Tells systemd that we live, at half of the time it allows; but only while the watch over the key file lives.
+async fn pulse(watchdog: Arc<Watchdog>) {
+    let Some(allowed) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval((allowed / 2).max(Duration::from_millis(10)));
+    loop {
+        ticks.tick().await;
+        if watchdog.is_alive() {
+            notify(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!(error:% = error; "cannot talk to systemd");
+    }
+}
+
+async fn listen(options: &Serve) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for address in &options.listen {
+        let bound = TcpListener::bind(address).await;
+        listeners.push(bound.map_err(|cause| Failure::Listen { address: address.to_string(), cause })?);
+    }
+    Ok(listeners)
+}
+
+/// A socket left behind by a killed daemon is replaced: [`keep_others_out`] made sure that none lives.
+fn listen_locally(path: &Path) -> Result<UnixListener, Failure> {
+    let bound = durable::remove_file(path).and_then(|()| UnixListener::bind(path)).and_then(|listener| {
+        // The group may use it as well; on the appliance the directory decides who gets this far.
+        std::fs::set_permissions(path, Permissions::from_mode(0o660))?;
+        Ok(listener)
+    });
+    bound.map_err(|cause| Failure::Listen { address: path.display().to_string(), cause })
+}
+
+fn prepare_directories(paths: &VaultPaths, control_socket: &Path, make: bool) -> Result<(), Failure> {
+    let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+    let run = parent(control_socket);
+    for directory in [paths.device.clone(), parent(&paths.mount_point), run] {
+        let usable = if make { durable::make_directory(&directory) } else { probe(&directory) };
+        usable.map_err(|cause| Failure::Directory { directory, cause })?;
+    }
+    if make {
+        // On the appliance these two may come later: a stick and a drive. Here they are ours to make.
+        for directory in [paths.secrets.clone(), parent(&paths.cipher)] {
+            durable::make_directory(&directory).map_err(|cause| Failure::Directory { directory, cause })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory is there and can be written to.
+fn probe(directory: &Path) -> io::Result<()> {
+    if !std::fs::metadata(directory)?.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    Ok(nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK)?)
+}
+
+fn keep_others_out(device: &Path) -> Result<Flock<File>, Failure> {
+    let path = device.join(LOCK_FILE);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|cause| Failure::Directory { directory: device.to_owned(), cause })?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Failure::AlreadyRunning(device.to_owned()))
+}
+
+fn identity(paths: &VaultPaths, state: Option<&Path>) -> Result<Device, Failure> {
+    match (Device::load(&paths.device)?, state) {
+        (Some(device), _) => Ok(device),
+        (None, Some(state)) => Ok(Device::first_boot(&paths.device, &state.join(SETUP_CODE_FILE), &SystemClock)?),
+        (None, None) => Err(Failure::NoIdentity(paths.device.clone())),
+    }
+}
+
+fn absolute(paths: VaultPaths) -> Result<VaultPaths, Failure> {
+    let absolute =
+        |path: PathBuf| std::path::absolute(&path).map_err(|cause| Failure::Directory { directory: path, cause });
+    Ok(VaultPaths {
+        secrets: absolute(paths.secrets)?,
+        device: absolute(paths.device)?,
+        cipher: absolute(paths.cipher)?,
+        mount_point: absolute(paths.mount_point)?,
+    })
+}
+
+/// For a person who started this by hand.
+#[expect(clippy::print_stdout, reason = "the one message of `make run`, for a person and not for the log")]
+fn tell_where_to_go(options: &Serve) {
+    let (Some(state), Some(address)) = (&options.state, options.listen.first()) else { return };
+    println!("\nCoffer is ready.\n");
+    println!("  API and its description   http://{address}/docs");
+    println!("  setup code, until claimed {}", state.join(SETUP_CODE_FILE).display());
+    println!("  stop (locks the vault)    Ctrl-C\n");
+}

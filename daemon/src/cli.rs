@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::service::vault::VaultPaths;
+
+/// Coffer's encrypted-storage daemon.
+#[derive(Parser)]
+#[command(version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon.
+    Serve(Serve),
+    /// Give a new box its identity and its setup code. Does nothing on a box that has one.
+    FirstBoot(FirstBoot),
+    /// Print the gocryptfs passphrase of a vault, to read it without this program. See docs/recovery.md.
+    Passphrase(Passphrase),
+}
+
+/// Either one directory for everything, or each for itself.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Keep everything below this directory, make what is missing, and give a new box its identity.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Where to listen; may be given several times.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Holds vault.keys: the detachable key.
+    #[arg(long, value_name = "DIR", required_unless_present = "state")]
+    secrets: Option<PathBuf>,
+    /// Holds the identity of the box.
+    #[arg(long, value_name = "DIR", required_unless_present = "state")]
+    device: Option<PathBuf>,
+    /// Holds the ciphertext.
+    #[arg(long, value_name = "DIR", required_unless_present = "state")]
+    cipher: Option<PathBuf>,
+    /// Where the plaintext appears, to the daemon alone.
+    #[arg(long, value_name = "DIR", required_unless_present = "state")]
+    mount: Option<PathBuf>,
+    /// The control socket; whoever may write to it may create, lock and unlock without a setup code or a token.
+    #[arg(long, value_name = "PATH", required_unless_present = "state")]
+    control_socket: Option<PathBuf>,
+}
+
+/// A new box.
+#[derive(Args)]
+pub(crate) struct FirstBoot {
+    /// Holds the identity of the box.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) device: PathBuf,
+    /// Where the owner will look for the setup code.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) setup_code_file: PathBuf,
+}
+
+/// Which vault.
+#[derive(Args)]
+pub(crate) struct Passphrase {
+    /// Holds vault.keys.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) secrets: PathBuf,
+}
+
+impl Serve {
+    /// Where the parts of the vault lie.
+    pub(crate) fn vault_paths(&self) -> VaultPaths {
+        VaultPaths {
+            secrets: self.path(self.secrets.as_ref(), "secrets"),
+            device: self.path(self.device.as_ref(), "device"),
+            cipher: self.path(self.cipher.as_ref(), "cipher"),
+            mount_point: self.path(self.mount.as_ref(), "run/mnt"),
+        }
+    }
+
+    /// Where the control socket lies.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.path(self.control_socket.as_ref(), "run/control.sock")
+    }
+
+    fn path(&self, given: Option<&PathBuf>, below_state: &str) -> PathBuf {
+        let default = || self.state.as_ref().map(|state| state.join(below_state));
+        given.cloned().or_else(default).unwrap_or_default()
+    }
+}

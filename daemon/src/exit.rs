@@ -1,0 +1,48 @@
+//! Why the program ends: exit codes are a contract, listed in docs/operations.md.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::service::device::DeviceError;
+use crate::storage::namespace::NamespaceError;
+
+/// A reason not to start, or not to go on. Its text says what, where, and what to try.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(
+        "{directory} cannot be used: {cause}. Create it, give it to the user that runs cofferd, and check that the storage is mounted and writable."
+    )]
+    Directory { directory: PathBuf, cause: std::io::Error },
+    #[error("cannot listen on {address}: {cause}. Another program may use the port; choose another with --listen.")]
+    Listen { address: String, cause: std::io::Error },
+    #[error("another cofferd uses {0}. Stop it first.")]
+    AlreadyRunning(PathBuf),
+    #[error("{0}")]
+    Namespace(#[from] NamespaceError),
+    #[error("{0}")]
+    Device(#[from] DeviceError),
+    #[error("this box has no identity yet: run `cofferd first-boot --device {0}` once.")]
+    NoIdentity(PathBuf),
+    #[error("{0}")]
+    KeyFile(String),
+    #[error("the master password or recovery key is wrong")]
+    WrongSecret,
+    #[error("cannot start: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl Failure {
+    /// The exit code. 2 is the command line's (clap); below 64 nothing is ours, see `sysexits.h`.
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::WrongSecret => 65,
+            Self::KeyFile(_) => 66,
+            Self::Listen { .. } => 69,
+            Self::Runtime(_) => 70,
+            Self::Namespace(_) => 71,
+            Self::Directory { .. } => 73,
+            Self::AlreadyRunning(_) => 75,
+            Self::Device(_) | Self::NoIdentity(_) => 78,
+        })
+    }
+}

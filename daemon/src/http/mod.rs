@@ -1,0 +1,73 @@
+//! The REST API: routes, extractors, streaming bodies, and the one table from errors to problems.
+//!
+//! A handler extracts, calls one method of a service, and wraps the result. It sees services and values only.
+
+mod audit;
+mod conditional;
+mod docs;
+mod extract;
+mod files;
+mod folders;
+mod health;
+mod middleware;
+mod problem;
+pub(crate) mod server;
+mod sessions;
+mod users;
+mod vault;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::service::audit::Auditor;
+use crate::service::files::Files;
+use crate::service::folders::Folders;
+use crate::service::health::HealthCheck;
+use crate::service::sessions::Sessions;
+use crate::service::vault::Vault;
+
+/// The services, of which each handler asks for the one it needs.
+#[derive(Clone, FromRef)]
+pub(crate) struct Services {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) folders: Arc<Folders>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) health: Arc<HealthCheck>,
+    pub(crate) auditor: Auditor,
+}
+
+/// Every route, with the document that describes them.
+pub(crate) fn router(services: Services) -> Router {
+    let api = OpenApiRouter::new()
+        .routes(routes!(vault::status, vault::create))
+        .routes(routes!(vault::unlock))
+        .routes(routes!(vault::lock))
+        .routes(routes!(vault::begin_lockdown, vault::end_lockdown))
+        .routes(routes!(vault::change_master_password))
+        .routes(routes!(vault::replace_recovery_key))
+        .routes(routes!(vault::list_key_slots))
+        .routes(routes!(vault::remove_key_slot))
+        .routes(routes!(sessions::open, sessions::list))
+        .routes(routes!(sessions::close_current))
+        .routes(routes!(sessions::close))
+        .routes(routes!(users::me))
+        .routes(routes!(folders::create, folders::list))
+        .routes(routes!(folders::get, folders::delete))
+        .routes(routes!(files::upload, files::list))
+        .routes(routes!(files::get, files::delete))
+        .routes(routes!(files::content))
+        .routes(routes!(audit::list));
+    let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
+        .routes(routes!(health::look))
+        .nest("/api/v1", api)
+        .with_state(services)
+        .split_for_parts();
+    let router = router.merge(docs::router(document));
+    middleware::wrap(router.fallback(problem::no_such_address).method_not_allowed_fallback(problem::no_such_method))
+}

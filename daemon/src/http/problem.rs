@@ -1,0 +1,236 @@
+//! From errors to RFC 9457 problems: the one place that names status codes of refusals.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use coffer_api::{FieldProblem, Problem, ProblemCode};
+use log::error;
+
+use crate::service::Error;
+use crate::service::error::KeyFileProblem;
+
+/// An error on its way to the client.
+pub(super) enum Refusal {
+    /// A service refused or failed.
+    Service(Error),
+    /// The request itself is at fault.
+    Request(RequestProblem),
+}
+
+/// What can be wrong with a request before a service sees it.
+pub(super) enum RequestProblem {
+    NoSuchAddress,
+    NoSuchMethod,
+    Unreadable(String),
+    Field(FieldProblem),
+    NotJson,
+    TooLarge { limit_bytes: usize },
+    TimedOut,
+    RangeOutside { size_bytes: u64 },
+    Panicked,
+}
+
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+/// No route has this path.
+pub(super) async fn no_such_address() -> Refusal {
+    Refusal::Request(RequestProblem::NoSuchAddress)
+}
+
+/// The path has routes, but not for this method.
+pub(super) async fn no_such_method() -> Refusal {
+    Refusal::Request(RequestProblem::NoSuchMethod)
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (problem, range_of) = match self {
+            Self::Service(error) => {
+                log_fault(&error);
+                (of_service(error), None)
+            }
+            Self::Request(RequestProblem::RangeOutside { size_bytes }) => {
+                (of_request(RequestProblem::RangeOutside { size_bytes }), Some(size_bytes))
+            }
+            Self::Request(problem) => (of_request(problem), None),
+        };
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = problem.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(Ok(value)) = range_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
+            headers.insert(header::CONTENT_RANGE, value);
+        }
+        response
+    }
+}
+
+/// The chain of causes goes to the log, once, and nowhere else.
+fn log_fault(error: &Error) {
+    if let Error::Internal(..) | Error::Damaged(_) | Error::StorageUnavailable { .. } = error {
+        let mut chain = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(source) = cause {
+            chain.push_str(": ");
+            chain.push_str(&source.to_string());
+            cause = source.source();
+        }
+        error!(chain:% = chain; "a request failed");
+    }
+}
+
+fn of_service(error: Error) -> Problem {
+    use ProblemCode as Code;
+    match error {
+        Error::Unauthenticated => problem(401, Code::Unauthenticated, "Not logged in", "Log in and send the token."),
+        Error::WrongCredentials => {
+            problem(401, Code::WrongCredentials, "Wrong credentials", "The user name or the password is wrong.")
+        }
+        Error::WrongSetupCode => problem(
+            403,
+            Code::WrongSetupCode,
+            "Wrong setup code",
+            "The setup code is missing or wrong. It is on the label, or in SETUP-CODE.txt on the card.",
+        ),
+        Error::WrongMasterSecret => {
+            let detail = "The master password or the recovery key is wrong.";
+            problem(403, Code::WrongMasterSecret, "Wrong master secret", detail)
+        }
+        Error::Forbidden => problem(403, Code::Forbidden, "Not allowed", "Your role does not allow this."),
+        Error::NotFound(what) => problem(404, Code::NotFound, "Not found", &format!("There is no such {what}.")),
+        Error::NameTaken => {
+            let detail = "There is something of that name in the folder already. Choose another name.";
+            problem(409, Code::NameTaken, "The name is taken", detail)
+        }
+        Error::FolderNotEmpty => {
+            problem(409, Code::FolderNotEmpty, "The folder is not empty", "Delete or move what is in it first.")
+        }
+        Error::VaultExists => {
+            problem(409, Code::VaultExists, "There is a vault already", "This box is claimed; its vault stays.")
+        }
+        Error::VaultAbsent => {
+            problem(409, Code::VaultAbsent, "There is no vault yet", "Create it first, with the setup code.")
+        }
+        Error::VaultState(detail) => problem(409, Code::VaultState, "The vault is in another state", detail),
+        Error::KeySlotNeeded => {
+            problem(409, Code::KeySlotNeeded, "The key slot must stay", "It is the last master password.")
+        }
+        Error::InvalidField { field, detail } => {
+            let field = FieldProblem { field: field.to_owned(), detail };
+            of_request(RequestProblem::Field(field))
+        }
+        Error::Locked => problem(423, Code::VaultLocked, "The vault is locked", "Unlock it with the master password."),
+        Error::Lockdown => {
+            let detail = "The owner has shut the vault. End the lockdown with the master password.";
+            problem(423, Code::Lockdown, "Lockdown", detail)
+        }
+        Error::KeyFile(what) => problem(423, Code::KeyFile, "The key file is not usable", key_file_advice(what)),
+        Error::TooManyAttempts { retry_after } => {
+            later(429, Code::TooManyAttempts, "Too many attempts", "Wait a little, then try again.", retry_after)
+        }
+        Error::Busy => {
+            let detail = "The box has too much to do right now. Try again.";
+            later(503, Code::Busy, "Busy", detail, Duration::from_secs(1))
+        }
+        Error::StorageUnavailable { detail, .. } => {
+            later(503, Code::StorageUnavailable, "The storage cannot be used", &detail, Duration::from_secs(30))
+        }
+        Error::StorageFull => {
+            problem(507, Code::StorageFull, "The drive is full", "Delete something, or attach a larger drive.")
+        }
+        Error::RequestTimeout => of_request(RequestProblem::TimedOut),
+        Error::UploadCutShort => {
+            problem(400, Code::BadRequest, "The upload ended early", "Nothing was stored. Send it again.")
+        }
+        Error::Damaged(_) => {
+            let detail = "The stored bytes do not read back: the drive may be failing. Restore this from a backup.";
+            problem(500, Code::Damaged, "Damaged", detail)
+        }
+        Error::Internal(..) => internal(),
+    }
+}
+
+fn of_request(request: RequestProblem) -> Problem {
+    use ProblemCode as Code;
+    match request {
+        RequestProblem::NoSuchAddress => problem(
+            404,
+            Code::NotFound,
+            "Not found",
+            "There is nothing at this address. The API is described at /docs.",
+        ),
+        RequestProblem::NoSuchMethod => {
+            problem(405, Code::MethodNotAllowed, "Method not allowed", "The API is described at /docs.")
+        }
+        RequestProblem::Unreadable(detail) => problem(400, Code::BadRequest, "The request is not understood", &detail),
+        RequestProblem::Field(field) => {
+            let detail = format!("{}: {}", field.field, field.detail);
+            let mut problem = problem(422, Code::InvalidField, "A field is not accepted", &detail);
+            problem.errors.push(field);
+            problem
+        }
+        RequestProblem::NotJson => problem(
+            415,
+            Code::UnsupportedMediaType,
+            "Unsupported media type",
+            "Send JSON, with the header Content-Type: application/json.",
+        ),
+        RequestProblem::TooLarge { limit_bytes } => {
+            let detail = format!("The body may have at most {limit_bytes} bytes here.");
+            problem(413, Code::TooLarge, "Too large", &detail)
+        }
+        RequestProblem::TimedOut => {
+            problem(408, Code::RequestTimeout, "Timed out", "The request did not arrive in time. Send it again.")
+        }
+        RequestProblem::RangeOutside { size_bytes } => {
+            let detail = format!("The content has {size_bytes} bytes.");
+            problem(416, Code::RangeNotSatisfiable, "Range not satisfiable", &detail)
+        }
+        RequestProblem::Panicked => internal(),
+    }
+}
+
+fn internal() -> Problem {
+    let detail = "Something went wrong in the box. Its log has more, under this reply's X-Request-ID.";
+    problem(500, ProblemCode::Internal, "Internal error", detail)
+}
+
+fn key_file_advice(problem: KeyFileProblem) -> &'static str {
+    match problem {
+        KeyFileProblem::Missing => "The key file is missing. Attach the key, then unlock again.",
+        KeyFileProblem::Unreadable => "The key file cannot be read. Check the key's medium and its permissions.",
+        KeyFileProblem::Damaged => "The key file is damaged or was changed. Restore it from a backup.",
+        KeyFileProblem::Newer => "The key file was written by a newer version. Update the box.",
+        KeyFileProblem::Replaced => "The key file is not the one that was used to unlock. Unlock again.",
+    }
+}
+
+fn problem(status: u16, code: ProblemCode, title: &str, detail: &str) -> Problem {
+    Problem {
+        kind: "about:blank".to_owned(),
+        status,
+        code,
+        title: title.to_owned(),
+        detail: detail.to_owned(),
+        errors: Vec::new(),
+        retry_after_s: None,
+    }
+}
+
+fn later(status: u16, code: ProblemCode, title: &str, detail: &str, retry_after: Duration) -> Problem {
+    // Rounded up: whoever waits exactly that long is let in.
+    let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    Problem { retry_after_s: Some(seconds.max(1)), ..problem(status, code, title, detail) }
+}

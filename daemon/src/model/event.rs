@@ -1,0 +1,54 @@
+//! What happens in the vault, as one closed enum that add-ons react to.
+
+use uuid::Uuid;
+
+/// Something that is about to be committed. A guard may refuse it.
+#[derive(Clone, Debug)]
+pub(crate) enum Intent {
+    /// That many bytes are going to be added to a drive that has so many left.
+    StoreFile { size_bytes: u64, free_bytes: u64 },
+}
+
+/// Something that was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The vault was opened.
+    VaultUnlocked { vault_id: Uuid },
+    /// A person logged in.
+    SessionOpened { session_id: Uuid, user_id: Uuid },
+    /// A person logged out, or the session was revoked.
+    SessionRevoked { session_id: Uuid },
+    /// A folder was made.
+    FolderCreated { folder_id: Uuid },
+    /// A folder was deleted.
+    FolderDeleted { folder_id: Uuid },
+    /// A file was stored.
+    FileStored { file_id: Uuid, size_bytes: u64 },
+    /// A file was deleted.
+    FileDeleted { file_id: Uuid },
+}
+
+impl Event {
+    /// The stable name, as in logs and in the audit.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::VaultUnlocked { .. } => "vault.unlocked",
+            Self::SessionOpened { .. } => "session.opened",
+            Self::SessionRevoked { .. } => "session.revoked",
+            Self::FolderCreated { .. } => "folder.created",
+            Self::FolderDeleted { .. } => "folder.deleted",
+            Self::FileStored { .. } => "file.stored",
+            Self::FileDeleted { .. } => "file.deleted",
+        }
+    }
+
+    /// The object it is about.
+    pub(crate) fn subject(&self) -> Uuid {
+        match *self {
+            Self::VaultUnlocked { vault_id } => vault_id,
+            Self::SessionOpened { session_id, .. } | Self::SessionRevoked { session_id } => session_id,
+            Self::FolderCreated { folder_id } | Self::FolderDeleted { folder_id } => folder_id,
+            Self::FileStored { file_id, .. } | Self::FileDeleted { file_id } => file_id,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Values that cannot be wrong. No I/O.
+
+pub(crate) mod clock;
+pub(crate) mod event;
+pub(crate) mod file;
+pub(crate) mod folder;
+pub(crate) mod name;
+pub(crate) mod password;
+pub(crate) mod role;
+pub(crate) mod session;
+pub(crate) mod user;

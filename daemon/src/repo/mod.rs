@@ -1,0 +1,48 @@
+//! What is stored: SQL, the caches in front of it, and the blobs. Finds or does not find; decides nothing.
+
+pub(crate) mod audit;
+pub(crate) mod blobs;
+pub(crate) mod files;
+pub(crate) mod folders;
+mod row;
+pub(crate) mod sessions;
+pub(crate) mod settings;
+pub(crate) mod store;
+pub(crate) mod users;
+
+use std::sync::LazyLock;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use crate::storage::database::DatabaseError;
+
+static MIGRATIONS: LazyLock<Migrations<'static>> =
+    LazyLock::new(|| Migrations::new(vec![M::up(include_str!("migrations/0001_foundation.sql"))]));
+
+/// Brings the schema up to date. Refuses a database that a newer version has already changed.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
+    MIGRATIONS.to_latest(connection).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { query: _, err } => DatabaseError::from(err),
+        _ => DatabaseError::Value("schema version"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 1000).unwrap();
+        assert!(matches!(migrate(&mut connection), Err(DatabaseError::Value("schema version"))));
+    }
+}

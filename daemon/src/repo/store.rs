@@ -1,0 +1,142 @@
+//! Everything that is stored in one mounted vault: the database, the caches in front of it, the blobs.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use lru::LruCache;
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::blobs::Blobs;
+use super::{files, migrate, sessions, users};
+use crate::model::file::File;
+use crate::model::session::Session;
+use crate::model::user::User;
+use crate::storage::database::{self, Database, DatabaseError};
+use crate::storage::journal;
+
+/// File rows kept in memory, about 300 bytes each.
+const FILES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+/// Sessions kept in memory; each request needs one.
+const SESSIONS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// The database file inside the mount point.
+const DATABASE: &str = "coffer.db";
+
+/// The store of an unlocked vault.
+pub(crate) struct Store {
+    /// The connection. Writes that change a cached row go through the methods below.
+    pub(crate) database: Database,
+    /// The contents.
+    pub(crate) blobs: Blobs,
+    mount_point: PathBuf,
+    // Filled and emptied by the database's thread alone, so that a row which is read just before it changes cannot
+    // be put into the cache just after.
+    files: Arc<Mutex<LruCache<Uuid, File>>>,
+    sessions: Arc<Mutex<LruCache<Uuid, (Session, User)>>>,
+}
+
+impl Store {
+    /// Lays out a new vault and lets `fill` put the first rows in. The vault must be mounted and empty.
+    pub(crate) fn create(
+        mount_point: &Path,
+        fill: impl FnOnce(&Connection) -> Result<(), DatabaseError>,
+    ) -> Result<(), StoreError> {
+        Blobs::make_directories(mount_point)?;
+        let mut connection = database::connect(&mount_point.join(DATABASE))?;
+        migrate(&mut connection)?;
+        fill(&connection)?;
+        connection.close().map_err(|(_, error)| DatabaseError::from(error))?;
+        Ok(())
+    }
+
+    /// Opens the store of a mounted vault, repairing what a power cut may have torn.
+    pub(crate) fn open(mount_point: &Path) -> Result<Self, StoreError> {
+        let path = mount_point.join(DATABASE);
+        let repair = journal::repair(&path)?;
+        let mut connection = database::connect(&path)?;
+        if repair.happened() {
+            database::check_integrity(&connection)?;
+        }
+        migrate(&mut connection)?;
+        Ok(Self {
+            database: Database::start(connection)?,
+            blobs: Blobs::new(mount_point),
+            mount_point: mount_point.to_owned(),
+            files: Arc::new(Mutex::new(LruCache::new(FILES))),
+            sessions: Arc::new(Mutex::new(LruCache::new(SESSIONS))),
+        })
+    }
+
+    /// Where the vault is mounted, to ask for its free space.
+    pub(crate) fn mount_point(&self) -> &Path {
+        &self.mount_point
+    }
+
+    /// Finds a file by its id.
+    pub(crate) async fn file(&self, id: Uuid) -> Result<Option<File>, DatabaseError> {
+        if let Some(file) = lock(&self.files).get(&id) {
+            return Ok(Some(file.clone()));
+        }
+        let cache = Arc::clone(&self.files);
+        self.database
+            .read(move |connection| {
+                let file = files::find(connection, id)?;
+                if let Some(file) = &file {
+                    lock(&cache).put(id, file.clone());
+                }
+                Ok(file)
+            })
+            .await
+    }
+
+    /// Finds a session, valid or not, with the person whose it is.
+    pub(crate) async fn session(&self, id: Uuid) -> Result<Option<(Session, User)>, DatabaseError> {
+        if let Some(found) = lock(&self.sessions).get(&id) {
+            return Ok(Some(found.clone()));
+        }
+        let cache = Arc::clone(&self.sessions);
+        self.database
+            .read(move |connection| {
+                let Some(session) = sessions::find(connection, id)? else { return Ok(None) };
+                let user = users::find(connection, session.user_id)?.ok_or(DatabaseError::Value("session's user"))?;
+                let found = (session, user);
+                lock(&cache).put(id, found.clone());
+                Ok(Some(found))
+            })
+            .await
+    }
+
+    /// For use inside a transaction that deletes a file or changes it.
+    pub(crate) fn file_forgetter(&self) -> impl Fn(Uuid) + Send + use<> {
+        let cache = Arc::clone(&self.files);
+        move |id| drop(lock(&cache).pop(&id))
+    }
+
+    /// For use inside a transaction that revokes a session.
+    pub(crate) fn session_forgetter(&self) -> impl Fn(Uuid) + Send + use<> {
+        let cache = Arc::clone(&self.sessions);
+        move |id| drop(lock(&cache).pop(&id))
+    }
+
+    /// Closes the database and empties the caches. Blocks.
+    pub(crate) fn close(&self) {
+        self.database.close();
+        lock(&self.files).clear();
+        lock(&self.sessions).clear();
+    }
+}
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the vault's directories cannot be read or written")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,160 @@
+//! The one list of refusals and failures. `http/problem.rs` turns each into a status; nothing else does.
+
+use std::time::Duration;
+
+use crate::model::name::NameError;
+use crate::model::password::PasswordError;
+use crate::model::user::UsernameError;
+use crate::repo::store::StoreError;
+use crate::storage::database::DatabaseError;
+use crate::storage::gocryptfs::GocryptfsError;
+
+/// What is wrong with the key file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFileProblem {
+    /// It is not there: the detachable key is detached.
+    Missing,
+    /// It is there but cannot be read.
+    Unreadable,
+    /// It is not a key file, or it was changed or damaged.
+    Damaged,
+    /// Another version of this program wrote it.
+    Newer,
+    /// It is not the one that the vault was unlocked with.
+    Replaced,
+}
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("not authenticated")]
+    Unauthenticated,
+    #[error("wrong user name or password")]
+    WrongCredentials,
+    #[error("wrong setup code")]
+    WrongSetupCode,
+    #[error("wrong master password or recovery key")]
+    WrongMasterSecret,
+    #[error("the role does not allow this")]
+    Forbidden,
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    #[error("the name is taken")]
+    NameTaken,
+    #[error("the folder is not empty")]
+    FolderNotEmpty,
+    #[error("there is a vault already")]
+    VaultExists,
+    #[error("there is no vault yet")]
+    VaultAbsent,
+    #[error("{0}")]
+    VaultState(&'static str),
+    #[error("the last master password must stay")]
+    KeySlotNeeded,
+    #[error("field {field}: {detail}")]
+    InvalidField { field: &'static str, detail: String },
+    #[error("the vault is locked")]
+    Locked,
+    #[error("the vault is in lockdown")]
+    Lockdown,
+    #[error("the key file is {0:?}")]
+    KeyFile(KeyFileProblem),
+    #[error("too many attempts")]
+    TooManyAttempts { retry_after: Duration },
+    #[error("too much to do")]
+    Busy,
+    #[error("the storage cannot be used: {detail}")]
+    StorageUnavailable {
+        /// For people: what to look at. Without paths.
+        detail: String,
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    #[error("the drive is full")]
+    StorageFull,
+    #[error("the client stopped sending")]
+    RequestTimeout,
+    #[error("the upload ended early")]
+    UploadCutShort,
+    #[error("a stored content does not read back")]
+    Damaged(#[source] std::io::Error),
+    #[error("internal fault: {0}")]
+    Internal(&'static str, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+}
+
+impl Error {
+    /// A fault of ours, with its cause for the log.
+    pub(crate) fn internal(operation: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(operation, Some(Box::new(cause)))
+    }
+
+    /// A field with a value that is not accepted.
+    pub(crate) fn field(field: &'static str, detail: impl ToString) -> Self {
+        Self::InvalidField { field, detail: detail.to_string() }
+    }
+
+    /// A failed file-system operation on the vault or beside it.
+    pub(crate) fn storage(operation: &'static str, cause: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::StorageFull,
+            kind => {
+                let detail = match kind {
+                    ErrorKind::ReadOnlyFilesystem => format!("{operation}: the storage is read-only"),
+                    ErrorKind::PermissionDenied => format!("{operation}: the daemon's user may not write there"),
+                    ErrorKind::NotFound => format!("{operation}: the directory is missing; is the drive attached?"),
+                    _ => format!("{operation}: an input/output error; check the drive"),
+                };
+                Self::StorageUnavailable { detail, source: Some(Box::new(cause)) }
+            }
+        }
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Closed => Self::Locked,
+            DatabaseError::Busy => Self::Busy,
+            DatabaseError::Full => Self::StorageFull,
+            DatabaseError::Conflict => Self::NameTaken,
+            error @ (DatabaseError::Corrupt(_)
+            | DatabaseError::Sqlite(_)
+            | DatabaseError::Value(_)
+            | DatabaseError::Panicked) => Self::internal("database", error),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Io(error) => Self::storage("opening the vault", error),
+            StoreError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<GocryptfsError> for Error {
+    fn from(error: GocryptfsError) -> Self {
+        let detail = error.to_string();
+        Self::StorageUnavailable { detail, source: Some(Box::new(error)) }
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::field("name", error)
+    }
+}
+
+impl From<UsernameError> for Error {
+    fn from(error: UsernameError) -> Self {
+        Self::field("username", error)
+    }
+}
+
+/// A refused password, with the name of its field.
+pub(crate) fn password_field(field: &'static str) -> impl Fn(PasswordError) -> Error {
+    move |error| Error::field(field, error)
+}

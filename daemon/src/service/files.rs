@@ -1,0 +1,188 @@
+//! Files: store, look at, list, read, delete.
+//!
+//! The order of effects of a write: everything that can be refused is refused before the first byte is read; the bytes
+//! go straight into a new blob; the blob is synced; the row is committed; the event is published. A crash leaves at
+//! most a blob without a row, which the sweep at the next unlock removes, and never a row without its bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use log::{info, warn};
+use uuid::Uuid;
+
+use super::Error;
+use super::audit::{Auditor, page};
+use super::caller::Caller;
+use super::events::EventBus;
+use super::transfer::{self, Content};
+use super::unlocked::Lease;
+use crate::model::clock::{Ids, SharedClock};
+use crate::model::event::{Event, Intent};
+use crate::model::file::File;
+use crate::model::name::FileName;
+use crate::model::role::Action;
+use crate::repo::audit::{self, Outcome};
+use crate::repo::{files, folders};
+use crate::storage::capacity;
+
+/// Largest page of a list.
+pub(crate) const MAX_PAGE: u32 = 500;
+
+/// The files of the vault.
+pub(crate) struct Files {
+    clock: SharedClock,
+    ids: Arc<Ids>,
+    events: Arc<EventBus>,
+    auditor: Auditor,
+}
+
+impl Files {
+    /// A service.
+    pub(crate) fn new(clock: SharedClock, ids: Arc<Ids>, events: Arc<EventBus>) -> Self {
+        let auditor = Auditor::new(Arc::clone(&clock), Arc::clone(&ids));
+        Self { clock, ids, events, auditor }
+    }
+
+    /// Stores a new file. `announced_bytes` is the length that the client promised, if it did; `body` is not polled
+    /// before everything else was checked.
+    pub(crate) async fn store(
+        &self,
+        caller: &Caller,
+        folder_id: Option<Uuid>,
+        name: &FileName,
+        announced_bytes: Option<u64>,
+        body: impl Stream<Item = Result<Bytes, transfer::BodyError>> + Send,
+    ) -> Result<File, Error> {
+        caller.require(Action::Add).await?;
+        let wanted = name.as_str().to_owned();
+        let check = caller.store().database.read(move |connection| check_place(connection, folder_id, &wanted));
+        check.await?;
+        let allow = |more_bytes| self.check_room(caller.lease(), more_bytes);
+        allow(announced_bytes.unwrap_or(0))?;
+
+        let received = transfer::receive(caller.lease(), body, &allow).await?;
+        let file = File {
+            id: self.ids.next(),
+            folder_id,
+            name: name.as_str().to_owned(),
+            blob: received.stored.id().clone(),
+            size_bytes: received.size_bytes,
+            sha256: received.sha256,
+            created_at: self.clock.now(),
+            created_by: caller.user.id,
+        };
+        let entry = self.auditor.entry(&caller.context, "file.stored", Outcome::Success, Some(file.id));
+        let row = file.clone();
+        let committed = caller.store().database.write(move |transaction| -> Result<(), Error> {
+            // The world may have changed while the bytes came in.
+            check_place(transaction, folder_id, &row.name)?;
+            files::insert(transaction, &row)?;
+            audit::insert(transaction, &entry)?;
+            Ok(())
+        });
+        received.keep_if(committed.await)?;
+        self.events.publish(&Event::FileStored { file_id: file.id, size_bytes: file.size_bytes });
+        Ok(file)
+    }
+
+    /// One file's metadata.
+    pub(crate) async fn get(&self, caller: &Caller, id: Uuid) -> Result<File, Error> {
+        caller.require(Action::Read).await?;
+        caller.store().file(id).await?.ok_or(Error::NotFound("file"))
+    }
+
+    /// A page of the files directly inside a folder, oldest first, and where the next page starts.
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        folder_id: Option<Uuid>,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<(Vec<File>, Option<Uuid>), Error> {
+        caller.require(Action::Read).await?;
+        let limit = limit.clamp(1, MAX_PAGE);
+        let read = caller.store().database.read(move |connection| -> Result<_, Error> {
+            if let Some(folder_id) = folder_id {
+                folders::find(connection, folder_id)?.ok_or(Error::NotFound("folder"))?;
+            }
+            Ok(files::list(connection, folder_id, after, limit + 1)?)
+        });
+        Ok(page(read.await?, limit, |file| file.id))
+    }
+
+    /// The bytes of a file, or a part of them.
+    pub(crate) async fn read(&self, caller: &Caller, file: &File, range: Range<u64>) -> Result<Content, Error> {
+        caller.require(Action::Read).await?;
+        transfer::send(caller.lease(), file.blob.clone(), range).await
+    }
+
+    /// Deletes a file for good.
+    pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
+        caller.require(Action::Delete).await?;
+        let entry = self.auditor.entry(&caller.context, "file.deleted", Outcome::Success, Some(id));
+        let forget = caller.store().file_forgetter();
+        let deleted = caller.store().database.write(move |transaction| -> Result<File, Error> {
+            let file = files::find(transaction, id)?.ok_or(Error::NotFound("file"))?;
+            files::delete(transaction, id)?;
+            audit::insert(transaction, &entry)?;
+            forget(id);
+            Ok(file)
+        });
+        let file = deleted.await?;
+        self.events.publish(&Event::FileDeleted { file_id: id });
+        let lease = caller.lease().clone();
+        let removed = tokio::task::spawn_blocking(move || lease.store().blobs.remove(&file.blob)).await;
+        if !matches!(removed, Ok(Ok(()))) {
+            warn!("a deleted file's bytes were not removed; the next unlock will do it");
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, lease: &Lease, size_bytes: u64) -> Result<(), Error> {
+        let free = capacity::free_bytes(lease.store().mount_point());
+        let free_bytes = free.map_err(|error| Error::storage("looking for free space", error))?;
+        self.events.check(&Intent::StoreFile { size_bytes, free_bytes })
+    }
+}
+
+/// Removes the blobs that no row names: what interrupted uploads left behind. Runs once after each unlock.
+pub(crate) async fn sweep(lease: Lease) {
+    let mut removed = 0_u32;
+    for directory in 0..=u8::MAX {
+        let reader = lease.clone();
+        let listed = tokio::task::spawn_blocking(move || reader.store().blobs.settled(directory)).await;
+        let Ok(Ok(blobs)) = listed else {
+            warn!(directory; "a directory of contents cannot be read");
+            continue;
+        };
+        for blob in blobs {
+            if lease.is_ending() {
+                return;
+            }
+            let wanted = blob.clone();
+            let known = lease.store().database.read(move |connection| files::refers_to(connection, &wanted)).await;
+            let remover = lease.clone();
+            match known {
+                Ok(true) => {}
+                Ok(false) => {
+                    let done = tokio::task::spawn_blocking(move || remover.store().blobs.remove(&blob)).await;
+                    removed += u32::from(matches!(done, Ok(Ok(()))));
+                }
+                // Being locked, or busy: the next unlock sweeps again.
+                Err(_) => return,
+            }
+        }
+    }
+    if removed > 0 {
+        info!(removed; "contents of interrupted uploads were removed");
+    }
+}
+
+fn check_place(connection: &rusqlite::Connection, folder_id: Option<Uuid>, name: &str) -> Result<(), Error> {
+    if let Some(folder_id) = folder_id {
+        folders::find(connection, folder_id)?.ok_or(Error::NotFound("folder"))?;
+    }
+    if folders::name_is_taken(connection, folder_id, name)? { Err(Error::NameTaken) } else { Ok(()) }
+}

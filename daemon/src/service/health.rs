@@ -1,0 +1,61 @@
+//! What anybody may know about the box, locked or not.
+
+use std::sync::Arc;
+
+use coffer_api::{Health, HealthStatus, KeyFileState, VaultState};
+
+use super::error::KeyFileProblem;
+use super::vault::Vault;
+use super::watchdog::Watchdog;
+
+/// Looks at the state of the box.
+pub(crate) struct HealthCheck {
+    vault: Arc<Vault>,
+    watchdog: Arc<Watchdog>,
+}
+
+impl HealthCheck {
+    /// For that vault.
+    pub(crate) fn new(vault: Arc<Vault>, watchdog: Arc<Watchdog>) -> Self {
+        Self { vault, watchdog }
+    }
+
+    /// The state now.
+    pub(crate) fn look(&self) -> Health {
+        let vault = self.vault.state();
+        let key_file = match (vault, self.watchdog.problem()) {
+            (VaultState::Absent, _) => KeyFileState::Absent,
+            (_, None) => KeyFileState::Present,
+            (_, Some(KeyFileProblem::Missing | KeyFileProblem::Unreadable)) => KeyFileState::Missing,
+            (_, Some(KeyFileProblem::Damaged | KeyFileProblem::Newer | KeyFileProblem::Replaced)) => {
+                KeyFileState::Corrupt
+            }
+        };
+        let storage_present = self.vault.storage_present();
+        let watchdog_alive = self.watchdog.is_alive();
+        let mut problems = Vec::new();
+        if !storage_present {
+            problems.push("the storage drive is missing: check that it is plugged in".to_owned());
+        }
+        match key_file {
+            KeyFileState::Absent | KeyFileState::Present => {}
+            KeyFileState::Missing => problems.push("the key file is missing: attach the key".to_owned()),
+            KeyFileState::Corrupt => problems.push("the key file is damaged: restore it from a backup".to_owned()),
+        }
+        if !watchdog_alive {
+            problems.push("the watch over the key file has stopped: restart the box".to_owned());
+        }
+        let status = if problems.is_empty() { HealthStatus::Ok } else { HealthStatus::Attention };
+        Health {
+            status,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device_id: self.vault.device().device_id,
+            vault,
+            key_file,
+            lockdown: self.vault.lockdown(),
+            storage_present,
+            watchdog_alive,
+            problems,
+        }
+    }
+}

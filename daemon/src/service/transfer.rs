@@ -1,0 +1,230 @@
+//! Bytes in and bytes out: streams between a client and a blob that end at once when the vault is locked.
+//!
+//! A slow client costs a buffer, not a thread; and it cannot keep a file open, because the file belongs to a task of
+//! ours and not to the connection.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use sha2::{Digest, Sha256 as Hasher};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Error;
+use super::unlocked::Lease;
+use crate::model::file::{BlobId, Sha256};
+use crate::repo::blobs::{BlobWriter, Stored};
+
+/// What is written to gocryptfs at once. It is six times faster with 1 MiB than with 4 KiB, and must stay aligned.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// What is read at once; the kernel reads ahead.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Blocks that wait for a client to take them.
+const READ_AHEAD: usize = 2;
+
+/// How long a client may stay silent in the middle of an upload.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The connection broke, or the client sent something else than it announced.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body ended early")]
+pub(crate) struct BodyError;
+
+/// A content that is on disk and has no row yet.
+pub(crate) struct Received {
+    pub(crate) stored: Stored,
+    pub(crate) size_bytes: u64,
+    pub(crate) sha256: Sha256,
+}
+
+impl Received {
+    /// Keeps the content when its row was committed, and removes it otherwise.
+    pub(crate) fn keep_if(self, committed: Result<(), Error>) -> Result<(), Error> {
+        match committed {
+            Ok(()) => {
+                self.stored.keep();
+                Ok(())
+            }
+            Err(error) => {
+                drop(tokio::task::spawn_blocking(move || drop(self.stored)));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Writes a body to a new blob and syncs it. `allow` is asked again for every buffer, with the bytes it holds.
+pub(crate) async fn receive(
+    lease: &Lease,
+    body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
+    allow: &(dyn Fn(u64) -> Result<(), Error> + Sync),
+) -> Result<Received, Error> {
+    let mut body = std::pin::pin!(body);
+    let mut locking = std::pin::pin!(lease.locking());
+    let mut sink = Sink::create(lease).await?;
+    let mut buffer = BytesMut::with_capacity(WRITE_BYTES);
+    loop {
+        let frame = tokio::select! {
+            biased;
+            () = &mut locking => return Err(Error::Locked),
+            frame = timeout(SILENCE_LIMIT, body.next()) => frame.map_err(|_| Error::RequestTimeout)?,
+        };
+        let Some(frame) = frame else { break };
+        let mut frame = frame.map_err(|BodyError| Error::UploadCutShort)?;
+        while !frame.is_empty() {
+            let room = WRITE_BYTES - buffer.len();
+            buffer.extend_from_slice(&frame.split_to(room.min(frame.len())));
+            if buffer.len() == WRITE_BYTES {
+                allow(WRITE_BYTES as u64)?;
+                buffer = sink.write(buffer).await?;
+            }
+        }
+    }
+    sink.write(buffer).await?;
+    sink.finish().await
+}
+
+/// The blob being written, and its hash. Each step runs off the async threads, and takes the whole with it.
+struct Sink {
+    /// Absent only while a step runs.
+    inner: Option<Inner>,
+}
+
+struct Inner {
+    writer: BlobWriter,
+    hasher: Hasher,
+    size_bytes: u64,
+    // Locking waits until a running step has ended, whether somebody still waits for its result or not.
+    _lease: Lease,
+}
+
+impl Sink {
+    async fn create(lease: &Lease) -> Result<Self, Error> {
+        let lease = lease.clone();
+        let inner = step("creating a content", move || {
+            let writer = lease.store().blobs.create()?;
+            Ok(Inner { writer, hasher: Hasher::new(), size_bytes: 0, _lease: lease })
+        });
+        Ok(Self { inner: Some(inner.await?) })
+    }
+
+    /// Writes the buffer, and gives it back empty.
+    async fn write(&mut self, mut buffer: BytesMut) -> Result<BytesMut, Error> {
+        let mut inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
+        let written = step("writing a content", move || {
+            inner.writer.write(&buffer)?;
+            inner.hasher.update(&buffer);
+            inner.size_bytes += buffer.len() as u64;
+            buffer.clear();
+            Ok((inner, buffer))
+        });
+        let (inner, buffer) = written.await?;
+        self.inner = Some(inner);
+        Ok(buffer)
+    }
+
+    async fn finish(mut self) -> Result<Received, Error> {
+        let inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
+        let finished = step("syncing a content", move || {
+            let sha256 = Sha256(inner.hasher.finalize().into());
+            Ok(Received { stored: inner.writer.finish()?, size_bytes: inner.size_bytes, sha256 })
+        });
+        finished.await
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // Removing the unfinished file blocks; the lease inside makes locking wait for it.
+        if let Some(inner) = self.inner.take() {
+            drop(tokio::task::spawn_blocking(move || drop(inner)));
+        }
+    }
+}
+
+/// The bytes of a content on their way out.
+pub(crate) enum Content {
+    /// Short enough to be read at once.
+    Whole(Bytes),
+    /// Block after block. An error ends it: the client sees the connection break, and not a shorter file.
+    Stream(mpsc::Receiver<Result<Bytes, std::io::Error>>),
+}
+
+/// Opens a content and reads from it. An unreadable first block is an error of the call, not of the stream.
+pub(crate) async fn send(lease: &Lease, blob: BlobId, range: Range<u64>) -> Result<Content, Error> {
+    let reader = lease.clone();
+    let length = range.end - range.start;
+    let first = length.min(READ_BYTES as u64);
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut file = reader.store().blobs.open(&blob)?;
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start))?;
+        }
+        read_block(file, first)
+    });
+    let opened = opened.await.map_err(|error| Error::internal("reading a content", error))?;
+    let (file, block) = opened.map_err(Error::Damaged)?;
+    if length == first {
+        return Ok(Content::Whole(block));
+    }
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    tokio::spawn(pump(lease.clone(), file, block, length - first, sender));
+    Ok(Content::Stream(receiver))
+}
+
+async fn pump(
+    lease: Lease,
+    mut file: std::fs::File,
+    first: Bytes,
+    mut left: u64,
+    sender: mpsc::Sender<Result<Bytes, std::io::Error>>,
+) {
+    let mut locking = std::pin::pin!(lease.locking());
+    let mut next = Ok(first);
+    loop {
+        let failed = next.is_err();
+        let sent = tokio::select! {
+            biased;
+            () = &mut locking => return,
+            sent = sender.send(next) => sent,
+        };
+        // An error from the channel means that the client has gone.
+        if sent.is_err() || failed || left == 0 {
+            return;
+        }
+        let length = left.min(READ_BYTES as u64);
+        let read = tokio::task::spawn_blocking(move || read_block(file, length)).await;
+        match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok((same_file, block)) => {
+                file = same_file;
+                left -= length;
+                next = Ok(block);
+            }
+            Err(error) => {
+                log::error!(error:% = error; "a stored content does not read back");
+                // The channel takes the file's place only until the error has been sent.
+                drop(sender.send(Err(error)).await);
+                return;
+            }
+        }
+    }
+}
+
+fn read_block(mut file: std::fs::File, length: u64) -> std::io::Result<(std::fs::File, Bytes)> {
+    let mut block = BytesMut::zeroed(usize::try_from(length).map_err(std::io::Error::other)?);
+    file.read_exact(&mut block)?;
+    Ok((file, block.freeze()))
+}
+
+async fn step<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(operation, error))?;
+    done.map_err(|error| Error::storage(operation, error))
+}

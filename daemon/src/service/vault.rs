@@ -1,0 +1,450 @@
+//! The life of the vault: unlock, lock, lockdown. One transition at a time, each carried to its end.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use coffer_api::VaultState;
+use coffer_crypto::code::RecoveryKey;
+use coffer_crypto::vault_keys::{OpenError, OpenKeys, SlotSecret};
+use log::{error, info, warn};
+use nix::unistd::{AccessFlags, access};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+use zeroize::Zeroizing;
+
+use super::Error;
+use super::audit::{Auditor, Context, MAX_REPORTED_FAILURES};
+use super::device::Device;
+use super::error::KeyFileProblem;
+use super::events::EventBus;
+use super::files;
+use super::key_file::KeyFile;
+use super::throttle::Throttle;
+use super::unlocked::{Lease, Unlocked};
+use crate::model::clock::{Ids, SharedClock};
+use crate::model::event::Event;
+use crate::repo::audit::{self, Outcome};
+use crate::repo::store::Store;
+use crate::repo::{sessions, settings};
+use crate::storage::database::DatabaseError;
+use crate::storage::durable;
+use crate::storage::gocryptfs::{self, Mount};
+
+/// Where the parts of a vault lie.
+#[derive(Clone, Debug)]
+pub(crate) struct VaultPaths {
+    /// Holds `vault.keys`; may be a stick that is taken away.
+    pub(crate) secrets: PathBuf,
+    /// Holds the identity and the counts of attempts; always there.
+    pub(crate) device: PathBuf,
+    /// The ciphertext.
+    pub(crate) cipher: PathBuf,
+    /// Where the plaintext appears, to this process alone.
+    pub(crate) mount_point: PathBuf,
+}
+
+/// Where a call came from. Guesses from either side do not slow the other down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Anybody who can reach the port.
+    Network,
+    /// The control socket, which its file permissions guard.
+    Local,
+}
+
+/// What opens the vault.
+pub(crate) enum MasterSecret {
+    Password(Zeroizing<String>),
+    RecoveryKey(Zeroizing<String>),
+}
+
+/// Why the vault is locked, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockReason {
+    Asked,
+    Lockdown,
+    KeyFile(KeyFileProblem),
+    GocryptfsEnded,
+    Stopping,
+}
+
+/// The vault of this box.
+pub(crate) struct Vault {
+    pub(super) paths: VaultPaths,
+    pub(super) clock: SharedClock,
+    pub(super) ids: Arc<Ids>,
+    pub(super) events: Arc<EventBus>,
+    pub(super) auditor: Auditor,
+    pub(super) device: Device,
+    pub(super) key_file: KeyFile,
+    pub(super) setup_code_guesses: Arc<Throttle>,
+    network_guesses: Arc<Throttle>,
+    local_guesses: Arc<Throttle>,
+    state: RwLock<State>,
+    /// Held by whoever changes the state or verifies a master secret.
+    turn: Mutex<()>,
+    unlocks: AtomicU64,
+    gocryptfs_ended: mpsc::UnboundedSender<u64>,
+}
+
+enum State {
+    Locked,
+    Unlocking,
+    Unlocked(Arc<Unlocked>),
+    Locking,
+}
+
+impl Vault {
+    /// A locked vault, or none yet. Starts the task that locks it when gocryptfs ends by itself.
+    pub(crate) fn start(
+        paths: VaultPaths,
+        clock: SharedClock,
+        ids: Arc<Ids>,
+        events: Arc<EventBus>,
+        device: Device,
+    ) -> Arc<Self> {
+        let throttle = |name: &str| {
+            let path = paths.device.join(format!("attempts-{name}.json"));
+            Arc::new(Throttle::load(path, Arc::clone(&clock)))
+        };
+        let (gocryptfs_ended, ended) = mpsc::unbounded_channel();
+        let vault = Arc::new(Self {
+            key_file: KeyFile::new(&paths.secrets),
+            setup_code_guesses: throttle("setup-code"),
+            network_guesses: throttle("network"),
+            local_guesses: throttle("local"),
+            auditor: Auditor::new(Arc::clone(&clock), Arc::clone(&ids)),
+            paths,
+            clock,
+            ids,
+            events,
+            device,
+            state: RwLock::new(State::Locked),
+            turn: Mutex::new(()),
+            unlocks: AtomicU64::new(0),
+            gocryptfs_ended,
+        });
+        tokio::spawn(lock_when_gocryptfs_ends(Arc::clone(&vault), ended));
+        vault
+    }
+
+    /// The identity of the box.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Where the vault is in its life.
+    pub(crate) fn state(&self) -> VaultState {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Locked if !self.exists() => VaultState::Absent,
+            State::Locked => VaultState::Locked,
+            State::Unlocking => VaultState::Unlocking,
+            State::Unlocked(_) => VaultState::Unlocked,
+            State::Locking => VaultState::Locking,
+        }
+    }
+
+    /// Whether a vault was ever made here, key at hand or not.
+    pub(crate) fn exists(&self) -> bool {
+        self.key_file.exists()
+            || (gocryptfs::is_initialised(&self.paths.cipher) && !self.key_file.staging_path().exists())
+    }
+
+    /// Whether the drive for the ciphertext is there: with the vault on it, or ready for one.
+    pub(crate) fn storage_present(&self) -> bool {
+        let cipher = &self.paths.cipher;
+        let writable = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+        gocryptfs::is_initialised(cipher) || (!self.key_file.exists() && cipher.parent().is_some_and(writable))
+    }
+
+    /// The right to use the unlocked vault. Notices a missing or exchanged key file, and locks.
+    pub(crate) fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
+        let lease = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Unlocked(unlocked) => unlocked.lease()?,
+            State::Locked if !self.exists() => return Err(Error::VaultAbsent),
+            State::Locked | State::Unlocking | State::Locking if self.lockdown() => return Err(Error::Lockdown),
+            State::Locked | State::Unlocking | State::Locking => return Err(Error::Locked),
+        };
+        if let Err(problem) = self.key_file.glance() {
+            drop(lease);
+            let vault = Arc::clone(self);
+            tokio::spawn(async move { vault.lock(LockReason::KeyFile(problem)).await });
+            return Err(Error::KeyFile(problem));
+        }
+        Ok(lease)
+    }
+
+    /// The detachable key, as it is now. Blocks.
+    pub(crate) fn inspect_key_file(&self) -> Result<(), KeyFileProblem> {
+        self.key_file.inspect()
+    }
+
+    /// Unlocks the vault.
+    pub(crate) async fn unlock(
+        self: &Arc<Self>,
+        secret: MasterSecret,
+        origin: Origin,
+        context: Context,
+    ) -> Result<(), Error> {
+        let vault = Arc::clone(self);
+        to_its_end(async move {
+            let _turn = vault.turn()?;
+            if vault.lockdown() {
+                return Err(Error::Lockdown);
+            }
+            match vault.state() {
+                VaultState::Unlocked => return Err(Error::VaultState("the vault is unlocked already")),
+                VaultState::Absent => return Err(Error::VaultAbsent),
+                VaultState::Locked | VaultState::Unlocking | VaultState::Locking => {}
+            }
+            let (keys, failed_before) = vault.verify(secret, origin).await?;
+            vault.open(keys).await?;
+            vault.report_unlock(&context, failed_before).await
+        })
+        .await
+    }
+
+    /// Locks the vault: when this returns `Ok`, no plaintext can be read. Locking a locked vault is fine.
+    pub(crate) async fn lock(self: &Arc<Self>, reason: LockReason) -> Result<(), Error> {
+        let vault = Arc::clone(self);
+        to_its_end(async move {
+            let _turn = vault.turn.lock().await;
+            vault.close(reason).await
+        })
+        .await
+    }
+
+    /// Checks a master secret without changing anything: the credential of an operation on a locked vault.
+    pub(crate) async fn check_secret(self: &Arc<Self>, secret: MasterSecret, origin: Origin) -> Result<(), Error> {
+        let vault = Arc::clone(self);
+        to_its_end(async move {
+            let _turn = vault.turn()?;
+            vault.verify(secret, origin).await.map(|_| ())
+        })
+        .await
+    }
+
+    /// Whether the owner has shut the vault against unlocking.
+    pub(crate) fn lockdown(&self) -> bool {
+        self.lockdown_path().exists()
+    }
+
+    /// Ends every session, locks, and refuses to unlock until [`Vault::end_lockdown`]; also after a restart.
+    pub(crate) async fn begin_lockdown(self: &Arc<Self>) -> Result<(), Error> {
+        let vault = Arc::clone(self);
+        to_its_end(async move {
+            let _turn = vault.turn.lock().await;
+            let path = vault.lockdown_path();
+            durable::replace_file(&path, b"").map_err(|error| Error::storage("writing the lockdown mark", error))?;
+            if let Some(unlocked) = vault.unlocked() {
+                let now = vault.clock.now();
+                let ended =
+                    unlocked.store.database.write(move |transaction| sessions::revoke_all(transaction, now)).await;
+                if let Err(error) = ended {
+                    warn!(error:% = error; "the sessions were not ended; they end by themselves");
+                }
+            }
+            vault.close(LockReason::Lockdown).await
+        })
+        .await
+    }
+
+    /// Allows unlocking again. The vault stays locked.
+    pub(crate) async fn end_lockdown(self: &Arc<Self>, secret: MasterSecret, origin: Origin) -> Result<(), Error> {
+        let vault = Arc::clone(self);
+        to_its_end(async move {
+            let _turn = vault.turn()?;
+            vault.verify(secret, origin).await?;
+            durable::remove_file(&vault.lockdown_path())
+                .map_err(|error| Error::storage("removing the lockdown mark", error))
+        })
+        .await
+    }
+
+    /// One at a time: who comes second is told to come again, and has not guessed.
+    pub(super) fn turn(&self) -> Result<MutexGuard<'_, ()>, Error> {
+        self.turn.try_lock().map_err(|_| Error::TooManyAttempts { retry_after: Duration::from_secs(1) })
+    }
+
+    /// Opens the key file with a secret. Counts the attempt on disk first. Returns how many failed before it.
+    pub(super) async fn verify(&self, secret: MasterSecret, origin: Origin) -> Result<(OpenKeys, u32), Error> {
+        let guesses = Arc::clone(match origin {
+            Origin::Network => &self.network_guesses,
+            Origin::Local => &self.local_guesses,
+        });
+        let file = self.key_file.read()?;
+        blocking("master secret", move || {
+            let recovery_key = match &secret {
+                MasterSecret::Password(_) => None,
+                // A slip of the pen is not a guess.
+                MasterSecret::RecoveryKey(typed) => {
+                    Some(RecoveryKey::parse(typed).map_err(|error| Error::field("recovery_key", error))?)
+                }
+            };
+            guesses.begin().map_err(|retry_after| Error::TooManyAttempts { retry_after })?;
+            let opened = match (&secret, &recovery_key) {
+                (_, Some(key)) => file.open(&SlotSecret::RecoveryKey(key)),
+                (MasterSecret::Password(secret) | MasterSecret::RecoveryKey(secret), None) => {
+                    file.open(&SlotSecret::MasterPassword(secret))
+                }
+            };
+            let keys = opened.map_err(|error| match error {
+                OpenError::WrongSecret => Error::WrongMasterSecret,
+                OpenError::Tampered => Error::KeyFile(KeyFileProblem::Damaged),
+            })?;
+            Ok((keys, guesses.succeeded()))
+        })
+        .await
+    }
+
+    /// Mounts and opens the store with the keys. The caller has the turn.
+    pub(super) async fn open(self: &Arc<Self>, keys: OpenKeys) -> Result<(), Error> {
+        self.set_state(State::Unlocking);
+        self.key_file.start_watch(keys.file());
+        let number = self.unlocks.fetch_add(1, Ordering::Relaxed) + 1;
+        let vault = Arc::clone(self);
+        let opened = blocking("unlock", move || vault.mount_and_open(&keys, number)).await;
+        match opened {
+            Ok(unlocked) => {
+                let unlocked = Arc::new(unlocked);
+                tokio::spawn(files::sweep(unlocked.lease()?));
+                self.set_state(State::Unlocked(unlocked));
+                info!("the vault is unlocked");
+                Ok(())
+            }
+            Err(error) => {
+                self.key_file.end_watch();
+                self.set_state(State::Locked);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn mount(&self, cipher: &Path, passphrase: &str, number: u64) -> Result<Mount, Error> {
+        gocryptfs::check_usable()?;
+        let ended = self.gocryptfs_ended.clone();
+        // Nobody listens any more when the daemon stops.
+        let on_exit = move || {
+            let _ = ended.send(number);
+        };
+        durable::make_directory(&self.paths.mount_point)
+            .map_err(|error| Error::storage("making the mount point", error))?;
+        Ok(Mount::open(cipher, &self.paths.mount_point, passphrase, on_exit)?)
+    }
+
+    fn mount_and_open(&self, keys: &OpenKeys, number: u64) -> Result<Unlocked, Error> {
+        if !gocryptfs::is_initialised(&self.paths.cipher) {
+            let detail = "the cipher directory is missing; is the storage drive attached?".to_owned();
+            return Err(Error::StorageUnavailable { detail, source: None });
+        }
+        let payload = keys.payload();
+        let mount = self.mount(&self.paths.cipher, &payload.gocryptfs_passphrase, number)?;
+        // On an error below the mount is dropped, which ends gocryptfs.
+        let store = Store::open(&self.paths.mount_point)?;
+        Ok(Unlocked::new(keys, number, store, mount))
+    }
+
+    /// The state becomes `Locked` whatever happens: a failure to unmount is reported, and gocryptfs is dead.
+    async fn close(&self, reason: LockReason) -> Result<(), Error> {
+        let unlocked = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            match std::mem::replace(&mut *state, State::Locking) {
+                State::Unlocked(unlocked) => unlocked,
+                other @ (State::Locked | State::Unlocking | State::Locking) => {
+                    *state = other;
+                    return Ok(());
+                }
+            }
+        };
+        info!(reason:? = reason; "the vault is being locked");
+        let closed = unlocked.close().await;
+        self.key_file.end_watch();
+        self.set_state(State::Locked);
+        match &closed {
+            Ok(()) => info!("the vault is locked"),
+            Err(error) => error!(error:% = error; "the vault is locked, but not cleanly"),
+        }
+        closed
+    }
+
+    async fn report_unlock(&self, context: &Context, failed_before: u32) -> Result<(), Error> {
+        let Some(unlocked) = self.unlocked() else { return Ok(()) };
+        let vault_id = unlocked.vault_id;
+        if failed_before > 0 {
+            warn!(failed = failed_before; "the vault was unlocked after failed attempts");
+        }
+        let now = self.clock.now();
+        let mut entries = vec![self.auditor.entry(context, "vault.unlocked", Outcome::Success, Some(vault_id))];
+        let rolled_back = self.auditor.entry(context, "vault.older_key_file", Outcome::Success, Some(vault_id));
+        let generation = unlocked.key_generation;
+        let failures = failed_before.min(MAX_REPORTED_FAILURES);
+        for _ in 0..failures {
+            entries.push(self.auditor.entry(context, "vault.unlock", Outcome::Failed, Some(vault_id)));
+        }
+        unlocked
+            .store
+            .database
+            .write(move |transaction| -> Result<(), DatabaseError> {
+                sessions::delete_expired(transaction, now)?;
+                let noted: Option<u64> =
+                    settings::get(transaction, settings::KEY_GENERATION)?.and_then(|text| text.parse().ok());
+                if noted.is_some_and(|noted| generation < noted) {
+                    // Legitimate after restoring a backup; but a removed way in may work again.
+                    warn!(generation; "the key file is older than the one used before");
+                    audit::insert(transaction, &rolled_back)?;
+                }
+                note_generation(transaction, generation)?;
+                entries.iter().try_for_each(|entry| audit::insert(transaction, entry))
+            })
+            .await?;
+        self.events.publish(&Event::VaultUnlocked { vault_id });
+        Ok(())
+    }
+
+    pub(super) fn unlocked(&self) -> Option<Arc<Unlocked>> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Unlocked(unlocked) => Some(Arc::clone(unlocked)),
+            State::Locked | State::Unlocking | State::Locking => None,
+        }
+    }
+
+    fn set_state(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn lockdown_path(&self) -> PathBuf {
+        self.paths.device.join("lockdown")
+    }
+}
+
+async fn lock_when_gocryptfs_ends(vault: Arc<Vault>, mut ended: mpsc::UnboundedReceiver<u64>) {
+    while let Some(number) = ended.recv().await {
+        // The end of an orderly lock is no news: by then the vault holds another unlocking, or none.
+        if vault.unlocked().is_some_and(|unlocked| unlocked.number == number) {
+            error!("gocryptfs ended unexpectedly");
+            // Already logged there.
+            drop(vault.lock(LockReason::GocryptfsEnded).await);
+        }
+    }
+}
+
+/// Runs on, when the client that asked has gone: a vault must not stop half-way.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.map_err(|error| Error::internal("vault", error))?
+}
+
+/// Runs off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(operation, error))?
+}
+
+/// Writes the generation of the key file into the vault, so that an older key file is noticed.
+pub(super) fn note_generation(connection: &rusqlite::Connection, generation: u64) -> Result<(), DatabaseError> {
+    settings::set(connection, settings::KEY_GENERATION, &generation.to_string())
+}

@@ -1,0 +1,104 @@
+//! File-system operations that have happened when they return, power cut or not.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Replaces a file's content in one step: readers see the old bytes or the new ones, also after a power cut.
+///
+/// The file gets mode 0600. A temporary file `NAME.new` beside it is overwritten if one was left behind.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let staged = path.with_added_extension("new");
+    write_file(&staged, bytes)?;
+    rename(&staged, path)
+}
+
+/// Writes a whole file of mode 0600 and syncs it, without caring for a power cut in between.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    sync_parent(path)
+}
+
+/// Renames within one directory or between two, durably.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_parent(to)?;
+    if from.parent() == to.parent() { Ok(()) } else { sync_parent(from) }
+}
+
+/// Removes a file, durably. A file that is not there is fine.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_parent(path),
+    }
+}
+
+/// Makes a directory of mode 0700 and what leads to it.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    sync_parent(path)
+}
+
+/// Reads a small file whole; one over `max_bytes` is an error, not a surprise. The bytes wipe themselves.
+pub(crate) fn read_small_file(path: &Path, max_bytes: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    // Room for all of it from the start: a buffer that grows leaves copies behind that nobody wipes.
+    let capacity = usize::try_from(max_bytes.saturating_add(1)).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity.min(1 << 20)));
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than expected"));
+    }
+    Ok(bytes)
+}
+
+/// Syncs a directory: the names in it.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Syncs the whole file system that holds `path` (`syncfs(2)`).
+///
+/// gocryptfs writes some of its own files without syncing them; this is how they become durable.
+pub(crate) fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(File::open(path)?)?)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_private_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        fs::write(dir.path().join("keys.new"), "left behind").unwrap();
+        replace_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_small_file_may_be_as_large_as_said_and_no_larger() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_small_file(&path, 5).unwrap().as_slice(), b"12345");
+        assert_eq!(read_small_file(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+}

@@ -1,0 +1,11 @@
+//! The machine below the rules: processes, namespaces, file-system calls, the SQLite connection.
+//!
+//! Knows nothing of users and files. The only layer that starts processes.
+
+pub(crate) mod capacity;
+pub(crate) mod database;
+pub(crate) mod durable;
+pub(crate) mod gocryptfs;
+pub(crate) mod hygiene;
+pub(crate) mod journal;
+pub(crate) mod namespace;
