@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 from harness.tools import run
@@ -41,6 +43,16 @@ def boot_partition_files(card: Path) -> list[str]:
 def read_boot_partition_file(card: Path, name: str) -> str:
     """One file of the boot partition, read from outside the running appliance."""
     return run(["mtype", "-i", f"{card}@@{_BOOT_START}", f"::/{name}"]).decode()
+
+
+def read_data_partition_file(card: Path, name: str) -> str:
+    """One file of the data partition, read with the machine off. `debugfs` knows no offsets, so on a copy."""
+    with tempfile.NamedTemporaryFile() as copy:
+        with open(card, "rb") as image:
+            image.seek(_DATA_START)
+            shutil.copyfileobj(image, copy)
+        copy.flush()
+        return run(["debugfs", "-R", f"cat {name}", copy.name]).decode()
 
 
 def contains(path: Path, marker: bytes) -> bool:

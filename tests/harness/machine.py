@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from harness.tools import ToolError
 
 _START_LIMIT_S = 30.0
 _AGENT_LIMIT_S = 240.0
+_POWER_OFF_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,22 @@ def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = 
 
 
 class Machine:
-    """A running board. `directory` keeps its sockets and, as evidence, `serial.log`."""
+    """A running board. `directory` keeps the evidence: the serial console, QEMU's messages, the journal."""
 
     def __init__(self, parts: Parts, directory: Path) -> None:
         directory.mkdir(parents=True)
         self.directory = directory
         self.host_port = free_port()
-        self.bluetooth_socket = directory / "hci"
+        # Not in `directory`: a socket's path has room for 107 bytes only.
+        self._sockets = tempfile.TemporaryDirectory(prefix="coffer-")
+        sockets = Path(self._sockets.name)
+        self.bluetooth_socket = sockets / "hci"
         self.started_at = time.monotonic()
         arguments = command_line(parts, host_port=self.host_port, kernel_words=["coffer.test.bluetooth"])
         arguments += [
             "-serial", f"file:{directory / 'serial.log'}", "-monitor", "none",
             "-device", "virtio-serial-pci",
-            "-chardev", f"socket,id=agent,path={directory / 'agent'},server=on,wait=off",
+            "-chardev", f"socket,id=agent,path={sockets / 'agent'},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=coffer.test",
             "-chardev", f"socket,id=hci,path={self.bluetooth_socket},server=on,wait=off",
             "-device", "pci-serial,chardev=hci",
@@ -82,7 +87,7 @@ class Machine:
         self._errors = directory / "qemu.log"
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=errors)
-        self.agent = Agent(self._await_socket(directory / "agent"))
+        self.agent = Agent(self._await_socket(sockets / "agent"))
 
     def wait_until_up(self) -> None:
         self.agent.wait_until_up(_AGENT_LIMIT_S)
@@ -90,17 +95,28 @@ class Machine:
     def uptime_s(self) -> float:
         return time.monotonic() - self.started_at
 
+    def save_journal(self) -> None:
+        outcome = self.agent.run("journalctl --boot --no-pager --output=short-monotonic")
+        (self.directory / "journal.log").write_text(outcome.stdout)
+
     def cut_power(self) -> None:
         """Ends the machine the way a pulled plug does: nobody in it learns of it."""
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        self.agent.close()
+        self._close()
 
     def power_off(self) -> None:
         """An orderly shutdown, as by the owner."""
         self.agent.output("systemctl --no-block poweroff")
-        self._process.wait(120)
+        self._process.wait(_POWER_OFF_LIMIT_S)
+        self._close()
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def _close(self) -> None:
+        self._process.wait()
         self.agent.close()
+        self._sockets.cleanup()
 
     def _await_socket(self, path: Path) -> Path:
         deadline = time.monotonic() + _START_LIMIT_S

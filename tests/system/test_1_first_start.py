@@ -1,0 +1,89 @@
+"""A box out of its carton: it comes up by itself, read-only, hardened, unclaimed, and can be found by a phone."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from conftest import Box
+
+from harness import disks
+
+SERVICE = "c0ffe700-5a1e-4b8e-9c3d-6f2b1d8a4e01"
+INFO = "c0ffe701-5a1e-4b8e-9c3d-6f2b1d8a4e01"
+UNITS = (
+    "cofferd", "coffer-ble", "coffer-storage", "coffer-firstboot", "coffer-claimed", "coffer-machine-id", "cloudflared",
+)  # fmt: skip
+FLAG_CLAIMED, FLAG_UNLOCKED, FLAG_NO_DAEMON = 0x01, 0x02, 0x80
+
+
+def info(box: Box) -> bytes:
+    """The `info` characteristic as a phone reads it over the air."""
+    return box.phone.read(box.phone.find(SERVICE), SERVICE, INFO)
+
+
+def test_everything_is_running_and_nothing_failed(box: Box) -> None:
+    assert box.sh("systemctl is-system-running || true") == "running", box.sh("systemctl --failed --no-legend")
+    assert box.sh("systemctl is-active coffer.target cofferd coffer-ble") == "active\nactive\nactive"
+    assert "ordering cycle" not in box.sh("journalctl --boot --no-pager")
+
+
+def test_root_cannot_be_written_even_by_root(box: Box) -> None:
+    assert box.sh("findmnt -no OPTIONS /").split(",")[0] == "ro"
+    assert box.machine.agent.run("touch /usr/bin/x").status != 0
+    assert box.machine.agent.run("mount -o remount,rw / && touch /usr/bin/x").status != 0
+
+
+def test_only_swap_is_compressed_memory(box: Box) -> None:
+    assert box.sh("swapon --noheadings --show=NAME") == "/dev/zram0"
+
+
+def test_no_configuration_key_is_unknown_to_its_reader(box: Box) -> None:
+    journal = box.sh("journalctl --boot --no-pager")
+    assert not re.findall(r".*[Uu]nknown (?:key|lvalue|section).*", journal)
+
+
+def test_blank_drive_was_formatted_and_holds_the_ciphertext(box: Box) -> None:
+    assert box.sh("blkid -s LABEL -o value /dev/nvme0n1") == "coffer-vault"
+    assert box.sh("findmnt -no SOURCE,FSTYPE /srv/coffer").split() == ["/dev/nvme0n1", "ext4"]
+    assert box.api.health()["storage_present"] is True
+
+
+def test_setup_code_lies_on_the_boot_partition_for_the_owner_to_read(box: Box) -> None:
+    # The partition is mounted only while something is written to it.
+    box.machine.agent.wait_for("! findmnt /boot/firmware")
+    first_line = disks.read_boot_partition_file(box.parts.sd_card, "SETUP-CODE.txt").splitlines()[0]
+    assert re.fullmatch(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", first_line)
+
+
+def test_unclaimed_box_has_no_vault_and_says_so(box: Box) -> None:
+    health = box.api.health()
+    assert (health["vault"], health["key_file"]) == ("absent", "absent")
+
+
+def test_units_of_ours_are_hardened(box: Box) -> None:
+    for unit in UNITS:
+        box.sh(f"systemd-analyze security --no-pager --threshold=30 {unit}.service")
+
+
+def test_only_the_setup_service_may_change_the_network(box: Box) -> None:
+    question = (
+        "setpriv --reuid={user} --clear-groups busctl call org.freedesktop.NetworkManager"
+        " /org/freedesktop/NetworkManager org.freedesktop.NetworkManager GetPermissions"
+    )
+    permission = '"org.freedesktop.NetworkManager.settings.modify.system" "yes"'
+    assert permission in box.sh(question.format(user="coffer-ble"))
+    assert permission not in box.sh(question.format(user="coffer"))
+
+
+def test_phone_finds_the_box_by_service_and_name(box: Box) -> None:
+    device_id = box.api.health()["device_id"]
+    assert box.phone.find(SERVICE).name == f"Coffer-{device_id[-4:].upper()}"
+
+
+def test_phone_reads_an_unclaimed_box(box: Box) -> None:
+    value = info(box)
+    assert len(value) == 21
+    assert value[0] == 1
+    assert value[3] & (FLAG_CLAIMED | FLAG_UNLOCKED | FLAG_NO_DAEMON) == 0
+    assert str(uuid.UUID(bytes=value[5:21])) == box.api.health()["device_id"]
