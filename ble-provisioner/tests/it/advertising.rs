@@ -100,6 +100,18 @@ async fn a_new_bluetoothd_gets_everything_again() {
 }
 
 #[tokio::test]
+async fn a_bluetoothd_that_was_replaced_gets_everything_again() {
+    let (bus, place) = (Bus::start().await, Place::new());
+    let bluez = Bluez::start(&bus.address).await;
+    let _program = place.start(&bus.address);
+    bluez.until("an advert", visible).await;
+
+    let bluez = Bluez::replace(&bus.address).await;
+    bluez.until("an advert at the new one", visible).await;
+    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x80);
+}
+
+#[tokio::test]
 async fn an_adapter_that_was_reset_gets_everything_again() {
     let (bus, place) = (Bus::start().await, Place::new());
     let bluez = Bluez::start(&bus.address).await;

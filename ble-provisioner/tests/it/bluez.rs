@@ -5,8 +5,12 @@ use std::collections::HashMap;
 use tokio::sync::watch;
 use uuid::Uuid;
 use zbus::{
-    Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection, fdo, interface, message::Header,
-    names::OwnedUniqueName, object_server::SignalEmitter,
+    Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection,
+    fdo::{self, RequestNameFlags},
+    interface,
+    message::Header,
+    names::OwnedUniqueName,
+    object_server::SignalEmitter,
 };
 
 use crate::eventually;
@@ -44,6 +48,7 @@ pub(crate) struct State {
     pub(crate) alias: String,
     pub(crate) pairable: bool,
     pub(crate) adverts: Vec<Advert>,
+    adverts_of_others: u8,
     /// How many advertisements were ever registered.
     pub(crate) registrations: usize,
     applications: Vec<Gatt>,
@@ -63,10 +68,31 @@ impl Bluez {
     }
 
     pub(crate) async fn start_without_adapter(bus_address: &str) -> Self {
-        let connection =
-            connection::Builder::address(bus_address).serve_at("/", fdo::ObjectManager).name("org.bluez").build();
+        let bluez = Self::connect(bus_address).await;
+        bluez.take_name().await;
+        bluez
+    }
+
+    /// Takes the place of a BlueZ that runs, without a moment in which there is none: with an adapter, on which another
+    /// program advertises already.
+    pub(crate) async fn replace(bus_address: &str) -> Self {
+        let bluez = Self::connect(bus_address).await;
+        bluez.plug_adapter().await;
+        bluez.state.send_modify(|state| state.adverts_of_others = 1);
+        bluez.take_name().await;
+        bluez
+    }
+
+    async fn connect(bus_address: &str) -> Self {
+        let connection = connection::Builder::address(bus_address).serve_at("/", fdo::ObjectManager).build();
         let connection = eventually("BlueZ is on the bus", connection).await.unwrap();
         Self { connection, state: watch::Sender::new(State::fresh()) }
+    }
+
+    async fn take_name(&self) {
+        let flags = RequestNameFlags::ALLOW_REPLACEMENT | RequestNameFlags::REPLACE_EXISTING;
+        let taken = self.connection.request_name_with_flags("org.bluez", flags);
+        eventually("BlueZ has its name", taken).await.unwrap();
     }
 
     /// Ends this bluetoothd as a crash would: the name goes, and no object is taken leave of.
@@ -140,6 +166,7 @@ impl State {
             alias: "hci0".to_owned(),
             pairable: true,
             adverts: Vec::new(),
+            adverts_of_others: 0,
             registrations: 0,
             applications: Vec::new(),
         }
@@ -197,7 +224,8 @@ struct AdvertisingManager {
 impl AdvertisingManager {
     #[zbus(property)]
     fn active_instances(&self) -> u8 {
-        u8::try_from(self.state.borrow().adverts.len()).unwrap()
+        let state = self.state.borrow();
+        state.adverts_of_others + u8::try_from(state.adverts.len()).unwrap()
     }
 
     async fn register_advertisement(
