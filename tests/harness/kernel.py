@@ -17,7 +17,8 @@ from harness.tools import TESTS, ToolError, run
 BOOT_MODULES = ("virtio_blk", "squashfs", "overlay")
 # The rest is loaded by udev or on demand from the root. hci_uart attaches the virtual Bluetooth controller.
 ROOT_MODULES = (
-    "virtio_net", "virtio_rng", "nvme", "crc32c_generic", "crc32c_cryptoapi", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8",
+    "virtio_net", "virtio_rng", "nvme", "crc32c_generic", "crc32c_cryptoapi", "ext4",
+    "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8",
     "fuse", "zram", "loop", "hci_uart", "bluetooth", "uhid", "ccm", "gcm", "cmac", "ecb", "aes_ce_blk",
     "aes_ce_ccm", "ghash-ce", "algif_hash", "algif_skcipher", "algif_aead", "virtio_console", "i6300esb",
 )  # fmt: skip

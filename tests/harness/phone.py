@@ -7,6 +7,7 @@ connected would leave BlueZ with a connection it never gives up.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from bumble import core
 from bumble.controller import Controller
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Advertisement, Device, Peer
-from bumble.hci import Address
+from bumble.hci import Address, HCI_LE_Extended_Advertising_Report_Event, HCI_Packet
 from bumble.host import Host
 from bumble.link import LocalLink
 from bumble.transport import open_transport
@@ -26,6 +27,9 @@ _BOX_ADDRESS = Address("00:AA:01:00:00:01", Address.PUBLIC_DEVICE_ADDRESS)
 _PHONE_ADDRESS = Address("00:AA:01:00:00:02", Address.PUBLIC_DEVICE_ADDRESS)
 _PHONE_RANDOM_ADDRESS = Address("F0:F1:F2:F3:F4:F5")
 _LIMIT_S = 120.0
+# Core specification 5.4, vol 4, part E, 7.8.53: bit 4 of Advertising_Event_Properties.
+_USE_LEGACY_ADVERTS = 0x10
+Report = HCI_LE_Extended_Advertising_Report_Event.Report
 T = TypeVar("T")
 
 
@@ -36,6 +40,8 @@ class Sighting:
     address: Address
     name: str | None
     services: tuple[str, ...]
+    # Sent as a legacy advert, of at most 31 bytes; many phones cannot see any other.
+    legacy: bool
 
 
 class Phone:
@@ -61,11 +67,12 @@ class Phone:
         return asyncio.run_coroutine_threadsafe(asyncio.wait_for(step, _LIMIT_S), self._loop).result()
 
     async def _switch_on(self, controller_socket: Path) -> Device:
-        link = _Link()
+        link = _Link()  # type: ignore[no-untyped-call]
         uart = await open_transport(f"unix:{controller_socket}")
         self._box = Controller("box", uart.source, uart.sink, link=link, public_address=_BOX_ADDRESS)
         host = Host()
-        host.controller = Controller("phone", link=link, public_address=_PHONE_ADDRESS)
+        host.controller = _PhoneController("phone", link=link, public_address=_PHONE_ADDRESS)
+        host.controller.box = self._box
         device = Device(name="phone", address=_PHONE_RANDOM_ADDRESS, host=host)
         await device.power_on()
         return device
@@ -74,7 +81,7 @@ class Phone:
         found: asyncio.Future[Sighting] = self._loop.create_future()
 
         def on_advertisement(advertisement: Advertisement) -> None:
-            sighting = _sighting(advertisement)
+            sighting = self._sighting(advertisement)
             if str(service) in sighting.services and sighting.name is not None and not found.done():
                 found.set_result(sighting)
 
@@ -87,10 +94,22 @@ class Phone:
             await self._device.stop_scanning()
             self._device.remove_listener("advertisement", on_advertisement)
 
+    def _sighting(self, advertisement: Advertisement) -> Sighting:
+        data = advertisement.data
+        lists = data.get_all(AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS)
+        name = data.get(AdvertisingData.COMPLETE_LOCAL_NAME)
+        sets = [each.parameters for each in self._box.advertising_sets.values() if each.enabled and each.parameters]
+        return Sighting(
+            address=advertisement.address,
+            name=str(name) if name is not None else None,
+            services=tuple(str(uuid) for each in lists for uuid in each),
+            legacy=all(each.advertising_event_properties & _USE_LEGACY_ADVERTS for each in sets),
+        )
+
     async def _read(self, sighting: Sighting, service: UUID, characteristic: UUID) -> bytes:
         connection = await self._device.connect(sighting.address)
         gone: asyncio.Future[None] = self._loop.create_future()
-        connection.on("disconnection", lambda _reason: gone.done() or gone.set_result(None))
+        connection.once("disconnection", lambda _reason: gone.set_result(None))
         peer = Peer(connection)
         await peer.discover_services()
         [offered] = peer.get_services_by_uuid(service)
@@ -100,6 +119,24 @@ class Phone:
         await connection.disconnect()
         await gone
         return value
+
+
+class _PhoneController(Controller):
+    """bumble 0.0.236 hears the advert a second time where a real controller hears the scan response."""
+
+    box: Controller
+
+    def send_hci_packet(self, packet: HCI_Packet) -> None:
+        if isinstance(packet, HCI_LE_Extended_Advertising_Report_Event):
+            reports = [self._corrected(report) for report in packet.reports]
+            packet = HCI_LE_Extended_Advertising_Report_Event(reports)
+        super().send_hci_packet(packet)
+
+    def _corrected(self, report: Report) -> Report:
+        if report.event_type != HCI_LE_Extended_Advertising_Report_Event.EventType.SCAN_RESPONSE:
+            return report
+        answers = [bytes(each.scan_response_data) for each in self.box.advertising_sets.values() if each.enabled]
+        return dataclasses.replace(report, data=b"".join(answers))
 
 
 class _Link(LocalLink):
@@ -115,21 +152,3 @@ class _Link(LocalLink):
         links = sender.le_connections.values()
         source = next((link.self_address for link in links if link.peer_address == destination), sender.random_address)
         asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, source, transport, data)
-
-
-def _sighting(advertisement: Advertisement) -> Sighting:
-    data = advertisement.data
-    services = [
-        uuid
-        for kind in (
-            AdvertisingData.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
-            AdvertisingData.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
-        )
-        for uuid in data.get(kind) or []
-    ]
-    name = data.get(AdvertisingData.COMPLETE_LOCAL_NAME)
-    return Sighting(
-        advertisement.address,
-        str(name) if name is not None else None,
-        tuple(str(uuid) for uuid in services),
-    )

@@ -77,8 +77,9 @@ def test_only_the_setup_service_may_change_the_network(box: Box) -> None:
 
 
 def test_phone_finds_the_box_by_service_and_name(box: Box) -> None:
-    device_id = box.api.health()["device_id"]
-    assert box.phone.find(SERVICE).name == f"Coffer-{device_id[-4:].upper()}"
+    sighting = box.phone.find(SERVICE)
+    assert sighting.name == f"Coffer-{box.api.health()['device_id'][-4:].upper()}"
+    assert sighting.legacy
 
 
 def test_phone_reads_an_unclaimed_box(box: Box) -> None:
