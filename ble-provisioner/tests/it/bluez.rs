@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 use zbus::{
-    Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection,
-    fdo::{self, RequestNameFlags},
-    interface,
-    message::Header,
-    names::OwnedUniqueName,
-    object_server::SignalEmitter,
+    Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection, fdo, interface, message::Header,
+    names::OwnedUniqueName, object_server::SignalEmitter,
 };
 
 use crate::eventually;
 
 const ADAPTER: &str = "/org/bluez/hci0";
+const ADAPTER_INTERFACES: [&str; 3] =
+    ["org.bluez.Adapter1", "org.bluez.GattManager1", "org.bluez.LEAdvertisingManager1"];
 const PHONE: &str = "/org/bluez/hci0/dev_F0_F1_F2_F3_F4_F5";
 
 /// An object of the program's.
@@ -44,6 +43,7 @@ struct Gatt {
 /// What the program has done to this BlueZ.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
+    plugged: bool,
     pub(crate) powered: bool,
     pub(crate) alias: String,
     pub(crate) pairable: bool,
@@ -62,71 +62,73 @@ pub(crate) struct Bluez {
 
 impl Bluez {
     pub(crate) async fn start(bus_address: &str) -> Self {
-        let bluez = Self::start_without_adapter(bus_address).await;
-        bluez.plug_adapter().await;
-        bluez
+        Self::take_name(bus_address, State { plugged: true, ..State::fresh() }).await
     }
 
     pub(crate) async fn start_without_adapter(bus_address: &str) -> Self {
-        let bluez = Self::connect(bus_address).await;
-        bluez.take_name().await;
-        bluez
+        Self::take_name(bus_address, State::fresh()).await
     }
 
     /// Takes the place of a BlueZ that runs, without a moment in which there is none: with an adapter, on which another
     /// program advertises already.
     pub(crate) async fn replace(bus_address: &str) -> Self {
-        let bluez = Self::connect(bus_address).await;
-        bluez.plug_adapter().await;
-        bluez.state.send_modify(|state| state.adverts_of_others = 1);
-        bluez.take_name().await;
-        bluez
+        Self::take_name(bus_address, State { plugged: true, adverts_of_others: 1, ..State::fresh() }).await
     }
 
-    async fn connect(bus_address: &str) -> Self {
-        let connection = connection::Builder::address(bus_address).serve_at("/", fdo::ObjectManager).build();
-        let connection = eventually("BlueZ is on the bus", connection).await.unwrap();
-        Self { connection, state: watch::Sender::new(State::fresh()) }
-    }
-
-    async fn take_name(&self) {
-        let flags = RequestNameFlags::ALLOW_REPLACEMENT | RequestNameFlags::REPLACE_EXISTING;
-        let taken = self.connection.request_name_with_flags("org.bluez", flags);
-        eventually("BlueZ has its name", taken).await.unwrap();
+    /// Serves every object before it has the name, and never more or fewer: what is plugged in is for the object manager
+    /// to say, and for the program to believe.
+    async fn take_name(bus_address: &str, state: State) -> Self {
+        let state = watch::Sender::new(state);
+        let connection = connection::Builder::address(bus_address)
+            .serve_at("/", ObjectManager { state: state.clone() })
+            .serve_at(ADAPTER, Adapter { state: state.clone() })
+            .serve_at(ADAPTER, AdvertisingManager { state: state.clone() })
+            .serve_at(ADAPTER, GattManager { state: state.clone() })
+            .name("org.bluez")
+            .allow_name_replacements(true)
+            .replace_existing_names(true)
+            .build();
+        Self { connection: eventually("BlueZ is on the bus", connection).await.unwrap(), state }
     }
 
     /// Ends this bluetoothd as a crash would: the name goes, and no object is taken leave of.
     pub(crate) async fn crash(self) {
-        self.connection.close().await.unwrap();
+        eventually("the connection closes", self.connection.close()).await.unwrap();
     }
 
     pub(crate) async fn plug_adapter(&self) {
-        self.state.send_replace(State::fresh());
-        let server = self.connection.object_server();
-        server.at(ADAPTER, GattManager { state: self.state.clone() }).await.unwrap();
-        server.at(ADAPTER, AdvertisingManager { state: self.state.clone() }).await.unwrap();
-        server.at(ADAPTER, Adapter { state: self.state.clone() }).await.unwrap();
+        self.state.send_replace(State { plugged: true, ..State::fresh() });
+        let interfaces = ADAPTER_INTERFACES.map(|name| (name, HashMap::<&str, Variant<'_>>::new()));
+        self.emit_object("InterfacesAdded", HashMap::from(interfaces)).await;
     }
 
     pub(crate) async fn unplug_adapter(&self) {
-        let server = self.connection.object_server();
-        server.remove::<Adapter, _>(ADAPTER).await.unwrap();
-        server.remove::<AdvertisingManager, _>(ADAPTER).await.unwrap();
-        server.remove::<GattManager, _>(ADAPTER).await.unwrap();
+        self.state.send_replace(State::fresh());
+        self.emit_object("InterfacesRemoved", ADAPTER_INTERFACES.to_vec()).await;
+    }
+
+    async fn emit_object<T: Serialize + zbus::Type>(&self, signal: &str, interfaces: T) {
+        let body = (ObjectPath::try_from(ADAPTER).unwrap(), interfaces);
+        let emitter = SignalEmitter::new(&self.connection, "/").unwrap();
+        emitter.emit("org.freedesktop.DBus.ObjectManager", signal, &body).await.unwrap();
     }
 
     /// Takes the adverts off the air without a word to their owner, but for the property.
     pub(crate) async fn drop_adverts(&self) {
         self.state.send_modify(|state| state.adverts.clear());
-        let manager = self.connection.object_server().interface::<_, AdvertisingManager>(ADAPTER).await.unwrap();
-        manager.get().await.active_instances_changed(manager.signal_emitter()).await.unwrap();
+        let changed = HashMap::from([("ActiveInstances", Variant::from(0_u8))]);
+        self.emit_changed(ADAPTER, "org.bluez.LEAdvertisingManager1", changed).await;
     }
 
     /// A phone that was connected disconnects; BlueZ counts the advert as active all the time.
     pub(crate) async fn phone_leaves(&self) {
         let changed = HashMap::from([("Connected", Variant::from(false))]);
-        let body = ("org.bluez.Device1", changed, Vec::<&str>::new());
-        let emitter = SignalEmitter::new(&self.connection, PHONE).unwrap();
+        self.emit_changed(PHONE, "org.bluez.Device1", changed).await;
+    }
+
+    async fn emit_changed(&self, path: &str, interface: &str, changed: HashMap<&str, Variant<'_>>) {
+        let body = (interface, changed, Vec::<&str>::new());
+        let emitter = SignalEmitter::new(&self.connection, path).unwrap();
         emitter.emit("org.freedesktop.DBus.Properties", "PropertiesChanged", &body).await.unwrap();
     }
 
@@ -162,6 +164,7 @@ impl State {
     /// As an adapter that somebody else has used before.
     fn fresh() -> Self {
         Self {
+            plugged: false,
             powered: false,
             alias: "hci0".to_owned(),
             pairable: true,
@@ -176,6 +179,24 @@ impl State {
         self.applications
             .iter()
             .find_map(|gatt| gatt.characteristics.get(&uuid).map(|(path, _)| (&gatt.remote.owner, path)))
+    }
+}
+
+type Objects = HashMap<OwnedObjectPath, HashMap<String, HashMap<String, OwnedVariant>>>;
+
+struct ObjectManager {
+    state: watch::Sender<State>,
+}
+
+#[interface(name = "org.freedesktop.DBus.ObjectManager")]
+impl ObjectManager {
+    /// The properties are left out: the program asks for each when it wants it.
+    fn get_managed_objects(&self) -> Objects {
+        if !self.state.borrow().plugged {
+            return HashMap::new();
+        }
+        let interfaces = ADAPTER_INTERFACES.map(|name| (name.to_owned(), HashMap::new()));
+        HashMap::from([(ObjectPath::try_from(ADAPTER).unwrap().into(), HashMap::from(interfaces))])
     }
 }
 
@@ -274,8 +295,6 @@ impl AdvertisingManager {
 struct GattManager {
     state: watch::Sender<State>,
 }
-
-type Objects = HashMap<OwnedObjectPath, HashMap<String, HashMap<String, OwnedVariant>>>;
 
 #[interface(name = "org.bluez.GattManager1")]
 impl GattManager {
