@@ -20,7 +20,7 @@ ROOT_MODULES = (
     "virtio_net", "virtio_rng", "nvme", "crc32c_generic", "crc32c_cryptoapi", "ext4",
     "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8",
     "fuse", "zram", "loop", "hci_uart", "bluetooth", "uhid", "ccm", "gcm", "cmac", "ecb", "aes_ce_blk",
-    "aes_ce_ccm", "ghash-ce", "algif_hash", "algif_skcipher", "algif_aead", "virtio_console", "i6300esb",
+    "aes_ce_ccm", "ghash-ce", "algif_hash", "algif_skcipher", "algif_aead", "virtio_console",
 )  # fmt: skip
 
 

@@ -43,7 +43,6 @@ def free_port() -> int:
 def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = (), isolated: bool = True) -> list[str]:
     """QEMU's arguments for the board itself, without console and test channels."""
     words = ["console=ttyAMA0", "root=none", "ro", "panic=-1", "mitigations=off", "audit=0", *kernel_words]
-    # No writes by the host's cache before the guest asks: a killed QEMU then loses what a power cut loses.
     drives = [(parts.base.root, True), (parts.layer, True), (parts.sd_card, False)]
     arguments = [
         "qemu-system-aarch64", "-M", "virt,gic-version=2", "-cpu", "cortex-a76", "-accel", "tcg,thread=multi",
@@ -51,7 +50,7 @@ def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = 
         "-kernel", str(parts.base.kernel), "-initrd", str(parts.base.initrd), "-append", " ".join(words),
         # restrict: the guest reaches no network, only forwarded connections come in.
         "-netdev", f"user,id=lan,restrict={'on' if isolated else 'off'},hostfwd=tcp:127.0.0.1:{host_port}-:8000",
-        "-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci", "-device", "i6300esb",
+        "-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci",
     ]  # fmt: skip
     for number, (image, read_only) in enumerate(drives):
         mode = "on" if read_only else "off"

@@ -1,0 +1,230 @@
+"""Records one life of the daemon and checks the states that power cuts would leave. See README.md beside this file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import pickle
+import random
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+from powercut import linux, workload
+from powercut.check import check
+from powercut.cofferd import Places
+from powercut.history import History
+from powercut.journal import Cut, Position, Record, Replayer
+
+# The appliance keeps ciphertext on a drive and keys on a card: two disks, each with its own idea of what is flushed.
+DISKS = {"two": ["vault", "data"], "one": ["vault"]}
+DISK_BYTES = 512 * 1024 * 1024
+
+# Cuts before the vault exists are a small part of the writes, and the only ones that test its creation.
+CREATION_SHARE = 0.2
+# Cuts right behind an acknowledgement find what was acknowledged too early.
+BEHIND_ACKNOWLEDGEMENT_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Options:
+    binary: Path
+    states: int
+    seed: int
+    layout: str
+    sector: int
+    work: Path
+    artefacts: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    cut: Cut
+    error: str | None
+    seconds: float
+
+
+def main() -> int:
+    options, record = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    linux.enter_private_mount_namespace()
+    print(f"power cuts: seed {options.seed}, layout {options.layout}, {options.states} states", flush=True)
+    directory = record or options.work / "record"
+    if not (directory / "history").exists():
+        started = time.monotonic()
+        _record(options, directory)
+        print(f"recorded in {time.monotonic() - started:.0f} s: {_summary(directory)}", flush=True)
+    failed = _check_all(options, directory)
+    print(f"{options.states - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _options() -> tuple[Options, Path | None]:
+    parser = argparse.ArgumentParser(prog="run-powercut", description=__doc__)
+    parser.add_argument("--cofferd", type=Path, required=True, help="the daemon to test")
+    parser.add_argument("--states", type=int, default=60, help="how many crash states to check (60)")
+    parser.add_argument("--seed", type=int, default=None, help="chooses contents and cuts; printed when absent")
+    parser.add_argument("--layout", choices=sorted(DISKS), default="two", help="a drive and a card, or one disk (two)")
+    parser.add_argument("--sector", type=int, default=4096, help="what a disk writes at once, in bytes (4096)")
+    parser.add_argument("--record", type=Path, help="keep the record here, or use the one that is here")
+    parser.add_argument("--artefacts", type=Path, required=True, help="where the first failing state goes")
+    parser.add_argument("--work", type=Path, required=True, help="an empty directory for everything else")
+    given = parser.parse_args()
+    seed = secrets.randbelow(1 << 32) if given.seed is None else given.seed
+    options = Options(given.cofferd, given.states, seed, given.layout, given.sector, given.work, given.artefacts)
+    return options, given.record
+
+
+def _record(options: Options, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    names = DISKS[options.layout]
+    images = [directory / f"{name}.img" for name in names]
+    for image in images:
+        with image.open("wb") as file:
+            file.truncate(DISK_BYTES)
+        features = "nodiscard,lazy_itable_init=0,lazy_journal_init=0"
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", features, image], check=True)
+        shutil.copyfile(image, image.with_suffix(".live"))
+    live = [image.with_suffix(".live") for image in images]
+    command = [sys.executable, "-m", "powercut.disks", directory, *live]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as disks:
+        assert disks.stdout is not None
+        if disks.stdout.readline() != "ready\n":
+            raise RuntimeError("the recording disks did not start")
+        try:
+            places = _places(options.work / "life", options.layout)
+            for number, name in enumerate(names):
+                linux.mount_image(directory / "disks" / str(number), options.work / "life" / name)
+            log = directory / "cofferd.log"
+            history = workload.run(options.binary, places, Position(directory), log, options.seed)
+        finally:
+            disks.kill()
+    for image in live:
+        image.unlink()
+    with (directory / "history").open("wb") as file:
+        pickle.dump(history, file)
+
+
+def _places(root: Path, layout: str) -> Places:
+    return Places(vault=root / "vault", data=root / ("data" if layout == "two" else "vault"), run=root / "run")
+
+
+def _summary(directory: Path) -> str:
+    record, history = Record(directory), _history(directory)
+    flushes = sum(entry.is_flush for entry in record.entries)
+    acknowledged = len(history.acknowledgements())
+    mib = (directory / "record").stat().st_size / (1 << 20)
+    return f"{len(record.entries) - flushes} writes, {flushes} flushes, {mib:.0f} MiB, {acknowledged} acknowledgements"
+
+
+def _history(directory: Path) -> History:
+    with (directory / "history").open("rb") as file:
+        history: History = pickle.load(file)
+    return history
+
+
+def _cuts(options: Options, entries: int, history: History) -> list[Cut]:
+    chance = random.Random(options.seed)
+    created = next(history.of("vault.created")).acknowledged or entries
+    acknowledgements = history.acknowledgements()
+    cuts = []
+    for _ in range(options.states):
+        draw = chance.random()
+        if draw < CREATION_SHARE:
+            position = chance.randint(0, created)
+        elif draw < CREATION_SHARE + BEHIND_ACKNOWLEDGEMENT_SHARE:
+            position = min(chance.choice(acknowledgements) + chance.randint(0, 4), entries)
+        else:
+            position = chance.randint(created, entries)
+        kind = chance.choice(["prefix", "subset", "subset"])
+        keep = chance.choice([0.1, 0.5, 0.9])
+        cuts.append(Cut(position, kind, keep, chance.randrange(1 << 32), options.sector))
+    return sorted(cuts, key=lambda cut: cut.position)
+
+
+def _check_all(options: Options, directory: Path) -> int:
+    cuts = _cuts(options, len(Record(directory).entries), _history(directory))
+    workers = min(os.cpu_count() or 1, len(cuts))
+    outcomes: SimpleQueue[Outcome] = multiprocessing.SimpleQueue()
+    processes = [
+        multiprocessing.Process(target=_worker, args=(options, directory, number, cuts[number::workers], outcomes))
+        for number in range(workers)
+    ]
+    started = time.monotonic()
+    for process in processes:
+        process.start()
+    failed = 0
+    for done in range(1, len(cuts) + 1):
+        outcome = outcomes.get()
+        if outcome.error is not None:
+            failed += 1
+            print(f"FAILED {outcome.cut}: {outcome.error}", flush=True)
+            if failed == 1:
+                print(f"its disks and log are in {options.artefacts}", flush=True)
+        if done % max(1, len(cuts) // 5) == 0:
+            print(f"{done} of {len(cuts)} states, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
+    for process in processes:
+        process.join()
+    return failed
+
+
+def _worker(
+    options: Options, directory: Path, number: int, cuts: list[Cut], outcomes: SimpleQueue[Outcome]
+) -> None:
+    """Checks its share of the states, in the order of their positions."""
+    linux.enter_private_mount_namespace()
+    root = options.work / f"worker{number}"
+    root.mkdir()
+    record, history = Record(directory), _history(directory)
+    names = DISKS[options.layout]
+    replayers = [
+        Replayer(record, disk, directory / f"{name}.img", root / f"{name}.base") for disk, name in enumerate(names)
+    ]
+    for cut in cuts:
+        started = time.monotonic()
+        images = {root / name: root / f"{name}.img" for name in names}
+        log = root / "cofferd.log"
+        log.unlink(missing_ok=True)
+        error = None
+        try:
+            for replayer, image in zip(replayers, images.values(), strict=True):
+                replayer.make(cut, image)
+            check(options.binary, images, _places(root, options.layout), log, history, cut.position)
+        except Exception as failure:
+            error = "".join(traceback.format_exception_only(failure)).strip()
+            _keep(options, cut, error, replayers, list(images.values()), log, history)
+        outcomes.put(Outcome(cut, error, time.monotonic() - started))
+
+
+def _keep(
+    options: Options, cut: Cut, error: str, replayers: list[Replayer], images: list[Path], log: Path, history: History
+) -> None:
+    """Keeps the first failing state as the cut left it; mounting has changed the images meanwhile."""
+    try:
+        options.artefacts.mkdir(parents=True)
+    except FileExistsError:
+        return
+    for replayer, image in zip(replayers, images, strict=True):
+        replayer.make(cut, options.artefacts / image.name)
+    if log.exists():
+        shutil.copy(log, options.artefacts)
+    around = [
+        asdict(operation)
+        for operation in history.operations
+        if operation.may_have_happened(cut.position) and not operation.has_happened(cut.position - 50)
+    ]
+    report = {"error": error, "cut": asdict(cut), "seed": options.seed, "operations_around": around}
+    (options.artefacts / "report.json").write_text(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What the workload asked of the daemon, and between which positions of the record each answer came."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from powercut.journal import Position
+
+
+@dataclass
+class Operation:
+    """One change. Before `started` it has not happened; from `acknowledged` on it has; in between it may have."""
+
+    action: str
+    detail: dict[str, Any]
+    started: int
+    acknowledged: int | None = None
+    result: Any = None
+
+    def has_happened(self, position: int) -> bool:
+        return self.acknowledged is not None and self.acknowledged <= position
+
+    def may_have_happened(self, position: int) -> bool:
+        return self.started <= position
+
+
+@dataclass
+class History:
+    """Every operation, in the order in which they were begun."""
+
+    operations: list[Operation] = field(default_factory=list)
+    passphrase: str = ""
+
+    def of(self, action: str) -> Iterator[Operation]:
+        return (operation for operation in self.operations if operation.action == action)
+
+    def happened(self, action: str, position: int) -> list[Operation]:
+        return [operation for operation in self.of(action) if operation.has_happened(position)]
+
+    def acknowledgements(self) -> list[int]:
+        return sorted(operation.acknowledged for operation in self.operations if operation.acknowledged is not None)
+
+
+class Witness:
+    """Writes the history down, from several threads."""
+
+    def __init__(self, position: Position) -> None:
+        self.history = History()
+        self._position = position
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def watch(self, action: str, **detail: Any) -> Iterator[Callable[[Any], None]]:
+        """Call what this yields with the result, as soon as the acknowledgement is there."""
+        operation = Operation(action, detail, self._position.now())
+        with self._lock:
+            self.history.operations.append(operation)
+
+        def acknowledge(result: Any = None) -> None:
+            operation.acknowledged = self._position.now()
+            operation.result = result
+
+        yield acknowledge
