@@ -160,6 +160,9 @@ impl Vault {
         let staged_keys = self.key_file.staging_path();
         if staged_keys.exists() {
             remove_directory(&self.paths.cipher).map_err(failed)?;
+            // On the drive before the staged key file goes from the card: a cipher directory that came back with a
+            // power cut, and had no staged key file any more, would pass for a vault whose key is missing.
+            durable::sync_parent(&self.paths.cipher).map_err(failed)?;
             durable::remove_file(&staged_keys).map_err(failed)?;
         }
         if self.paths.cipher.exists() && std::fs::read_dir(&self.paths.cipher).map_err(failed)?.next().is_some() {

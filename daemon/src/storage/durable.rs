@@ -72,7 +72,8 @@ pub(crate) fn sync_file_system(path: &Path) -> io::Result<()> {
     Ok(nix::unistd::syncfs(File::open(path)?)?)
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+/// Syncs the directory that holds `path`: whether there is something of that name.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
