@@ -95,8 +95,11 @@ class Machine:
         return time.monotonic() - self.started_at
 
     def save_journal(self) -> None:
-        outcome = self.agent.run("journalctl --boot --no-pager --output=short-monotonic")
-        (self.directory / "journal.log").write_text(outcome.stdout)
+        journal = self.agent.run("journalctl --boot --no-pager --output=short-monotonic")
+        (self.directory / "journal.log").write_text(journal.stdout)
+        # Our programs log in fields, which the short form leaves out.
+        ours = self.agent.run("journalctl --boot --no-pager --output=verbose --unit='coffer*'")
+        (self.directory / "coffer.log").write_text(ours.stdout)
 
     def cut_power(self) -> None:
         """Ends the machine the way a pulled plug does: nobody in it learns of it."""

@@ -23,16 +23,28 @@ from powercut import linux, workload
 from powercut.check import check
 from powercut.cofferd import Places
 from powercut.history import History
-from powercut.journal import Cut, Position, Record, Replayer
+from powercut.journal import Cut, Kind, Position, Record, Replayer
 
 # The appliance keeps ciphertext on a drive and keys on a card: two disks, each with its own idea of what is flushed.
 DISKS = {"two": ["vault", "data"], "one": ["vault"]}
 DISK_BYTES = 512 * 1024 * 1024
 
 # Cuts before the vault exists are a small part of the writes, and the only ones that test its creation.
-CREATION_SHARE = 0.2
+CREATION_SHARE = 0.15
+# Cuts in a checkpoint tear pages of the database itself; there are a dozen checkpoints among thousands of writes.
+CHECKPOINT_SHARE = 0.15
+CHECKPOINT_SECTORS = 24
 # Cuts right behind an acknowledgement find what was acknowledged too early.
-BEHIND_ACKNOWLEDGEMENT_SHARE = 0.4
+BEHIND_ACKNOWLEDGEMENT_SHARE = 0.35
+
+
+# What the daemon logs when it repairs (daemon/src/storage/journal.rs): proof that the cuts hit where it hurts.
+LOG_CUT = "tore the end of the database's log"
+PAGES_RESTORED = "tore pages of the database"
+
+# A disk that lost its cache is the harder case; how much of it was lost matters as well.
+KINDS: list[Kind] = ["prefix", "subset", "subset"]
+KEEPS = [0.1, 0.5, 0.9]
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,8 @@ class Options:
 class Outcome:
     cut: Cut
     error: str | None
-    seconds: float
+    log_cut: bool
+    pages_restored: bool
 
 
 def main() -> int:
@@ -95,7 +108,7 @@ def _record(options: Options, directory: Path) -> None:
         subprocess.run(["mkfs.ext4", "-q", "-F", "-E", features, image], check=True)
         shutil.copyfile(image, image.with_suffix(".live"))
     live = [image.with_suffix(".live") for image in images]
-    command = [sys.executable, "-m", "powercut.disks", directory, *live]
+    command: list[str | Path] = [sys.executable, "-m", "powercut.disks", directory, *live]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as disks:
         assert disks.stdout is not None
         if disks.stdout.readline() != "ready\n":
@@ -132,27 +145,34 @@ def _history(directory: Path) -> History:
     return history
 
 
-def _cuts(options: Options, entries: int, history: History) -> list[Cut]:
+def _cuts(options: Options, record: Record, history: History) -> list[Cut]:
     chance = random.Random(options.seed)
-    created = next(history.of("vault.created")).acknowledged or entries
+    end = len(record.entries)
+    created = next(history.of("vault.created")).acknowledged or end
     acknowledgements = history.acknowledgements()
-    cuts = []
-    for _ in range(options.states):
+    checkpoints = [window for window in record.rewriting_windows(CHECKPOINT_SECTORS) if window[0] > created]
+
+    def position() -> int:
         draw = chance.random()
         if draw < CREATION_SHARE:
-            position = chance.randint(0, created)
-        elif draw < CREATION_SHARE + BEHIND_ACKNOWLEDGEMENT_SHARE:
-            position = min(chance.choice(acknowledgements) + chance.randint(0, 4), entries)
-        else:
-            position = chance.randint(created, entries)
-        kind = chance.choice(["prefix", "subset", "subset"])
-        keep = chance.choice([0.1, 0.5, 0.9])
-        cuts.append(Cut(position, kind, keep, chance.randrange(1 << 32), options.sector))
+            return chance.randint(0, created)
+        draw -= CREATION_SHARE
+        if draw < CHECKPOINT_SHARE and checkpoints:
+            return chance.randint(*chance.choice(checkpoints))
+        draw -= CHECKPOINT_SHARE
+        if draw < BEHIND_ACKNOWLEDGEMENT_SHARE:
+            return min(chance.choice(acknowledgements) + chance.randint(0, 4), end)
+        return chance.randint(created, end)
+
+    cuts = []
+    for _ in range(options.states):
+        kind = chance.choice(KINDS)
+        cuts.append(Cut(position(), kind, chance.choice(KEEPS), chance.randrange(1 << 32), options.sector))
     return sorted(cuts, key=lambda cut: cut.position)
 
 
 def _check_all(options: Options, directory: Path) -> int:
-    cuts = _cuts(options, len(Record(directory).entries), _history(directory))
+    cuts = _cuts(options, Record(directory), _history(directory))
     workers = min(os.cpu_count() or 1, len(cuts))
     outcomes: SimpleQueue[Outcome] = multiprocessing.SimpleQueue()
     processes = [
@@ -162,9 +182,11 @@ def _check_all(options: Options, directory: Path) -> int:
     started = time.monotonic()
     for process in processes:
         process.start()
-    failed = 0
+    failed = cut_logs = restored = 0
     for done in range(1, len(cuts) + 1):
         outcome = outcomes.get()
+        cut_logs += outcome.log_cut
+        restored += outcome.pages_restored
         if outcome.error is not None:
             failed += 1
             print(f"FAILED {outcome.cut}: {outcome.error}", flush=True)
@@ -174,12 +196,11 @@ def _check_all(options: Options, directory: Path) -> int:
             print(f"{done} of {len(cuts)} states, {failed} failed, {time.monotonic() - started:.0f} s", flush=True)
     for process in processes:
         process.join()
+    print(f"the daemon cut its database's log off in {cut_logs} states, and wrote torn pages again in {restored}")
     return failed
 
 
-def _worker(
-    options: Options, directory: Path, number: int, cuts: list[Cut], outcomes: SimpleQueue[Outcome]
-) -> None:
+def _worker(options: Options, directory: Path, number: int, cuts: list[Cut], outcomes: SimpleQueue[Outcome]) -> None:
     """Checks its share of the states, in the order of their positions."""
     linux.enter_private_mount_namespace()
     root = options.work / f"worker{number}"
@@ -190,7 +211,6 @@ def _worker(
         Replayer(record, disk, directory / f"{name}.img", root / f"{name}.base") for disk, name in enumerate(names)
     ]
     for cut in cuts:
-        started = time.monotonic()
         images = {root / name: root / f"{name}.img" for name in names}
         log = root / "cofferd.log"
         log.unlink(missing_ok=True)
@@ -198,11 +218,12 @@ def _worker(
         try:
             for replayer, image in zip(replayers, images.values(), strict=True):
                 replayer.make(cut, image)
-            check(options.binary, images, _places(root, options.layout), log, history, cut.position)
+            check(options.binary, images, _places(root, options.layout), log, history, cut)
         except Exception as failure:
             error = "".join(traceback.format_exception_only(failure)).strip()
             _keep(options, cut, error, replayers, list(images.values()), log, history)
-        outcomes.put(Outcome(cut, error, time.monotonic() - started))
+        said = log.read_text(errors="replace") if log.exists() else ""
+        outcomes.put(Outcome(cut, error, LOG_CUT in said, PAGES_RESTORED in said))
 
 
 def _keep(

@@ -27,7 +27,7 @@ class Unexpected(Exception):
     """The daemon did something that it must not do."""
 
 
-def wait_for(what: str, condition: Callable[[], T]) -> T:
+def wait_for(what: str, condition: Callable[[], T | None]) -> T:
     """The first result that is true."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
@@ -173,7 +173,7 @@ class Cofferd:
     def _first_boot(self, binary: Path, places: Places, output: Any) -> None:
         """Once more at each start, as the unit does it."""
         code = places.run / "SETUP-CODE.txt"
-        command = [binary, "first-boot", "--device", places.device, "--setup-code-file", code]
+        command: list[str | Path] = [binary, "first-boot", "--device", places.device, "--setup-code-file", code]
         status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
         if status != 0:
             raise Unexpected(f"first-boot ended with {status}")
@@ -185,4 +185,3 @@ class Cofferd:
             return self.client().call("GET", "/health").status == http.HTTPStatus.OK
         except (FileNotFoundError, ConnectionRefusedError):
             return False
-

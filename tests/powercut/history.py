@@ -60,7 +60,7 @@ class Witness:
         with self._lock:
             self.history.operations.append(operation)
 
-        def acknowledge(result: Any = None) -> None:
+        def acknowledge(result: Any) -> None:
             operation.acknowledged = self._position.now()
             operation.result = result
 

@@ -101,6 +101,29 @@ class Record:
         end = entry.length if length is None else min(entry.length, start + length)
         return memoryview(self._bytes)[entry.at + start : entry.at + end]
 
+    def rewriting_windows(self, sectors: int) -> list[tuple[int, int]]:
+        """Where a disk was told to write at least so many sectors anew between two flushes, as positions.
+
+        Uploads go to fresh sectors, and commits rewrite a few. What rewrites many is SQLite's checkpoint.
+        """
+        windows = []
+        written: set[tuple[int, int]] = set()
+        begun: dict[int, tuple[int, int]] = {}
+        for number, entry in enumerate(self.entries):
+            start, rewritten = begun.get(entry.disk, (number, 0))
+            if entry.is_flush:
+                if rewritten >= sectors:
+                    windows.append((start, number))
+                begun.pop(entry.disk, None)
+                continue
+            touched = {
+                (entry.disk, sector)
+                for sector in range(entry.offset // 4096, (entry.offset + entry.length + 4095) // 4096)
+            }
+            begun[entry.disk] = (start, rewritten + len(touched & written))
+            written |= touched
+        return windows
+
     def durable(self, disk: int, position: int) -> int:
         """The number of entries that the last flush of that disk before `position` covers."""
         for number in range(position - 1, -1, -1):

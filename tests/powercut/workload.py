@@ -12,11 +12,12 @@ import random
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from powercut.cofferd import Client, Cofferd, Places, Unexpected, wait_for
+from powercut.cofferd import Cofferd, Places, Unexpected, wait_for
 from powercut.history import History, Witness
 from powercut.journal import Position
 
@@ -27,8 +28,8 @@ ADMIN = {"username": "ada_", "password": "amber canoe thirteen"}
 MIB = 1024 * 1024
 SIZES = [0, 1, 17, 4095, 4096, 4097, 8192, 70_000, 131_072, MIB - 1, MIB, MIB + 1, 3 * MIB + 12_345]
 
-# Each commit of a folder or a file takes about eight pages of SQLite's log, which is copied to the database after a
-# thousand: this many make it start anew a few times in each part of the story.
+# A commit takes seven or eight pages of SQLite's log, which is copied to the database after a thousand: with this many
+# that happens twice in each of the five parts of the story.
 FOLDERS_PER_PART = 260
 FILES_PER_CALLER = len(SIZES)
 CALLERS = 3
@@ -105,7 +106,7 @@ class _Life:
         with self._witness.watch("vault.created", password=FIRST_PASSWORD) as acknowledge:
             self._recovery_key: str = self._request_vault()["recovery_key"]
             acknowledge(self._recovery_key)
-        command = [self._binary, "passphrase", "--secrets", self._places.secrets]
+        command: list[str | Path] = [self._binary, "passphrase", "--secrets", self._places.secrets]
         output = subprocess.run(command, input=FIRST_PASSWORD, check=True, capture_output=True, text=True).stdout
         self._witness.history.passphrase = output.strip()
 
@@ -145,7 +146,7 @@ class _Life:
                 if number % (FOLDERS_PER_PART // CALLERS // FILES_PER_CALLER) == 0 and sizes:
                     self._store(f"{part}{caller}-{number}.bin", chance.choice([None, inbox]), sizes.pop())
 
-        return [lambda caller=caller: work(caller) for caller in range(CALLERS)]  # type: ignore[misc]
+        return [partial(work, caller) for caller in range(CALLERS)]
 
     def _delete_every_other_file(self) -> None:
         for name, file in self._stored[::2]:
@@ -160,7 +161,7 @@ class _Life:
         with self._witness.watch("vault.master_password_changed", password=new) as acknowledge:
             reply = self._owner.call_in_time("PUT", "/vault/master-password", body)
             reply.expect(HTTPStatus.NO_CONTENT, "changing the master password")
-            acknowledge()
+            acknowledge(None)
 
     def _replace_recovery_key(self) -> None:
         """While the master password changes as well: who comes second waits for its turn, and uses the new one."""
@@ -217,6 +218,3 @@ def _until_the_connection_ends(work: Callable[[], Any]) -> None:
     except (OSError, http.client.HTTPException):
         # The daemon was killed under it: that was the point.
         return
-
-
-__all__ = ["ADMIN", "FIRST_PASSWORD", "Client", "content", "run"]
