@@ -266,9 +266,9 @@ impl VaultKeys {
     ///
     /// Costs one scrypt for each slot of that kind.
     pub fn open(&self, secret: &SlotSecret<'_>) -> Result<OpenKeys, OpenError> {
-        let candidates = self.slots.iter().filter(|slot| slot.kind == secret.kind());
-        let unlock_key =
-            candidates.filter_map(|slot| slot.open(self.vault_id, secret)).next().ok_or(OpenError::WrongSecret)?;
+        let mut candidates = self.slots.iter().filter(|slot| slot.kind == secret.kind());
+        let opened = candidates.find_map(|slot| slot.open(self.vault_id, secret));
+        let unlock_key = opened.ok_or(OpenError::WrongSecret)?;
         let mac = self.mac.ok_or(OpenError::Tampered)?;
         let unsigned = Self { mac: None, ..self.clone() };
         if !seal::mac_is(&seal::derive(&unlock_key, MAC_CONTEXT), &unsigned.canonical(), &mac) {
@@ -290,6 +290,7 @@ impl VaultKeys {
 
 impl OpenKeys {
     /// Makes the keys of a new vault, with one slot for the master password.
+    #[expect(clippy::missing_panics_doc, reason = "it serializes three strings and arrays, which cannot fail")]
     pub fn create(
         vault_id: Uuid,
         now: Timestamp,
@@ -464,6 +465,7 @@ mod base64_array {
 mod optional_mac {
     use super::{BASE64, Deserialize, Deserializer, Serializer};
 
+    #[expect(clippy::ref_option, reason = "the signature that serde calls")]
     pub(super) fn serialize<S: Serializer>(mac: &Option<[u8; 32]>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&mac.map(|mac| BASE64.encode(&mac)).unwrap_or_default())
     }

@@ -1,7 +1,8 @@
 //! Puts the parts together, runs them, and takes them down in the right order. The only place that names them all.
 
 use std::fs::{File, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,16 +37,13 @@ use crate::storage::{durable, hygiene, namespace};
 /// File in the device directory that keeps a second daemon out.
 const LOCK_FILE: &str = "cofferd.lock";
 
-/// The setup code of a box that keeps everything below one directory.
-const SETUP_CODE_FILE: &str = "SETUP-CODE.txt";
-
 /// Runs the daemon until it is told to stop. Call it first: it changes the process, which must be single-threaded.
 pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     umask(Mode::from_bits_truncate(0o077));
     let paths = absolute(options.vault_paths())?;
     prepare_directories(&paths, &options.control_socket(), options.state.is_some())?;
     let _running = keep_others_out(&paths.device)?;
-    let device = identity(&paths, options.state.as_deref())?;
+    let device = identity(&paths)?;
     namespace::enter()?;
     hygiene::harden_process();
     tokens::install_provider();
@@ -82,9 +80,10 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         }
     };
     let stop = CancellationToken::new();
+    let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let server = tokio::spawn(http::server::serve(network, control, http::router(services), stop.clone()));
-    info!(version = env!("CARGO_PKG_VERSION"); "cofferd is ready");
-    tell_where_to_go(options);
+    info!(version = env!("CARGO_PKG_VERSION"), addresses:? = addresses; "cofferd is ready");
+    tell_where_to_go(options, addresses.first());
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
     let pulse = tokio::spawn(pulse(Arc::clone(&watchdog)));
 
@@ -174,10 +173,10 @@ fn keep_others_out(device: &Path) -> Result<Flock<File>, Failure> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Failure::AlreadyRunning(device.to_owned()))
 }
 
-fn identity(paths: &VaultPaths, state: Option<&Path>) -> Result<Device, Failure> {
-    match (Device::load(&paths.device)?, state) {
+fn identity(paths: &VaultPaths) -> Result<Device, Failure> {
+    match (Device::load(&paths.device)?, &paths.setup_code_file) {
         (Some(device), _) => Ok(device),
-        (None, Some(state)) => Ok(Device::first_boot(&paths.device, &state.join(SETUP_CODE_FILE), &SystemClock)?),
+        (None, Some(file)) => Ok(Device::first_boot(&paths.device, file, &SystemClock)?),
         (None, None) => Err(Failure::NoIdentity(paths.device.clone())),
     }
 }
@@ -190,15 +189,19 @@ fn absolute(paths: VaultPaths) -> Result<VaultPaths, Failure> {
         device: absolute(paths.device)?,
         cipher: absolute(paths.cipher)?,
         mount_point: absolute(paths.mount_point)?,
+        setup_code_file: paths.setup_code_file.map(absolute).transpose()?,
     })
 }
 
-/// For a person who started this by hand.
-#[expect(clippy::print_stdout, reason = "the one message of `make run`, for a person and not for the log")]
-fn tell_where_to_go(options: &Serve) {
-    let (Some(state), Some(address)) = (&options.state, options.listen.first()) else { return };
-    println!("\nCoffer is ready.\n");
-    println!("  API and its description   http://{address}/docs");
-    println!("  setup code, until claimed {}", state.join(SETUP_CODE_FILE).display());
-    println!("  stop (locks the vault)    Ctrl-C\n");
+/// For a person who started this by hand, who may be gone already: then the text is of no use to anybody.
+fn tell_where_to_go(options: &Serve, address: Option<&SocketAddr>) {
+    let (Some(file), Some(address)) = (options.vault_paths().setup_code_file, address) else { return };
+    let file = file.display();
+    let _ = writeln!(
+        io::stdout(),
+        "\nCoffer is ready.\n\n  \
+           API and its description    http://{address}/docs\n  \
+           setup code, until claimed  {file}\n  \
+           stop (locks the vault)     Ctrl-C\n"
+    );
 }

@@ -79,6 +79,7 @@ impl Serve {
             device: self.path(self.device.as_ref(), "device"),
             cipher: self.path(self.cipher.as_ref(), "cipher"),
             mount_point: self.path(self.mount.as_ref(), "run/mnt"),
+            setup_code_file: self.state.as_ref().map(|state| state.join("SETUP-CODE.txt")),
         }
     }
 

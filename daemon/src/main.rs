@@ -50,7 +50,7 @@ fn first_boot(options: &FirstBoot) -> Result<(), Failure> {
     storage::hygiene::harden_process();
     if Device::load(&options.device)?.is_none() {
         let device = Device::first_boot(&options.device, &options.setup_code_file, &SystemClock)?;
-        let device_id = device.device_id;
+        let device_id = device.id;
         log::info!(device_id:% = device_id; "this is a new box");
     }
     Ok(())

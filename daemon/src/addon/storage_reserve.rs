@@ -13,8 +13,8 @@ pub(crate) struct StorageReserve;
 impl Guard for StorageReserve {
     fn check(&self, intent: &Intent) -> Result<(), Error> {
         let Intent::StoreFile { size_bytes, free_bytes } = *intent;
-        let needed = size_bytes.saturating_add(RESERVE_BYTES);
-        if free_bytes >= needed { Ok(()) } else { Err(Error::StorageFull) }
+        let fits = free_bytes.checked_sub(RESERVE_BYTES).is_some_and(|free_bytes| size_bytes <= free_bytes);
+        if fits { Ok(()) } else { Err(Error::StorageFull) }
     }
 }
 

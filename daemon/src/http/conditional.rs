@@ -24,7 +24,9 @@ pub(super) fn wanted(headers: &HeaderMap, size_bytes: u64, etag: &str) -> Wanted
     if text(headers, &header::IF_NONE_MATCH).is_some_and(|tags| weakly_lists(tags, etag)) {
         return Wanted::NotModified;
     }
-    let Some(range) = text(headers, &header::RANGE) else { return Wanted::Whole };
+    // A part of nothing cannot be expressed by Content-Range.
+    let range = text(headers, &header::RANGE).filter(|_| size_bytes > 0);
+    let Some(range) = range else { return Wanted::Whole };
     // A date never matches: contents have no Last-Modified, and a strong comparison is what keeps parts together.
     if text(headers, &header::IF_RANGE).is_some_and(|tag| tag.trim() != etag) {
         return Wanted::Whole;
@@ -106,6 +108,6 @@ mod tests {
     #[test]
     fn an_empty_content_has_no_part() {
         let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=0-"))]);
-        assert_eq!(wanted(&headers, 0, "\"abc\""), Wanted::Outside);
+        assert_eq!(wanted(&headers, 0, "\"abc\""), Wanted::Whole);
     }
 }

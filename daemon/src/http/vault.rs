@@ -226,8 +226,9 @@ impl FromRequestParts<Services> for Authority {
 }
 
 impl Authority {
-    async fn prove(&self, vault: &Arc<Vault>, master_password: Option<&SecretString>) -> Result<(), Error> {
-        match (self.origin, &self.administrator, master_password) {
+    /// Takes itself: a caller holds a lease on the vault, and locking would wait for it.
+    async fn prove(self, vault: &Arc<Vault>, master_password: Option<&SecretString>) -> Result<(), Error> {
+        match (self.origin, self.administrator, master_password) {
             (_, Some(Authenticated(caller)), _) => caller.require(Action::ManageVault).await,
             (origin, None, Some(secret)) => vault.check_secret(password(secret), origin).await,
             (Origin::Local, None, None) => Ok(()),

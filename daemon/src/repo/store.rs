@@ -59,6 +59,7 @@ impl Store {
         if repair.happened() {
             database::check_integrity(&connection)?;
         }
+        database::empty_the_log(&connection)?;
         migrate(&mut connection)?;
         Ok(Self {
             database: Database::start(connection)?,

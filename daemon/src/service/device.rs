@@ -31,7 +31,8 @@ This file disappears once the box is claimed.
 pub(crate) struct Device {
     version: u32,
     /// Names the box. Random: a serial number would follow its owner.
-    pub(crate) device_id: Uuid,
+    #[serde(rename = "device_id")]
+    pub(crate) id: Uuid,
     created_at: Timestamp,
     /// Shared with the registrar at registration; signs device tokens. Hexadecimal.
     shared_secret: Zeroizing<String>,
@@ -70,7 +71,7 @@ impl Device {
         rng.fill_bytes(shared_secret.as_mut_slice());
         let device = Self {
             version: 1,
-            device_id: uuid::Builder::from_random_bytes(random_bytes(rng)).into_uuid(),
+            id: uuid::Builder::from_random_bytes(random_bytes(rng)).into_uuid(),
             created_at: clock.now(),
             shared_secret: Zeroizing::new(HEXLOWER.encode(shared_secret.as_slice())),
             setup_code_hash: passwords::hash(&code.secret()).map_err(|_| DeviceError::Hash)?.into(),

@@ -89,8 +89,8 @@ impl Error {
     }
 
     /// A field with a value that is not accepted.
-    pub(crate) fn field(field: &'static str, detail: impl ToString) -> Self {
-        Self::InvalidField { field, detail: detail.to_string() }
+    pub(crate) fn field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::InvalidField { field, detail: detail.into() }
     }
 
     /// A failed file-system operation on the vault or beside it.
@@ -144,17 +144,17 @@ impl From<GocryptfsError> for Error {
 
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
-        Self::field("name", error)
+        Self::field("name", error.to_string())
     }
 }
 
 impl From<UsernameError> for Error {
     fn from(error: UsernameError) -> Self {
-        Self::field("username", error)
+        Self::field("username", error.to_string())
     }
 }
 
 /// A refused password, with the name of its field.
 pub(crate) fn password_field(field: &'static str) -> impl Fn(PasswordError) -> Error {
-    move |error| Error::field(field, error)
+    move |error| Error::field(field, error.to_string())
 }

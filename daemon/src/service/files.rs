@@ -163,11 +163,11 @@ pub(crate) async fn sweep(lease: Lease) {
             }
             let wanted = blob.clone();
             let known = lease.store().database.read(move |connection| files::refers_to(connection, &wanted)).await;
-            let remover = lease.clone();
+            let owner = lease.clone();
             match known {
                 Ok(true) => {}
                 Ok(false) => {
-                    let done = tokio::task::spawn_blocking(move || remover.store().blobs.remove(&blob)).await;
+                    let done = tokio::task::spawn_blocking(move || owner.store().blobs.remove(&blob)).await;
                     removed += u32::from(matches!(done, Ok(Ok(()))));
                 }
                 // Being locked, or busy: the next unlock sweeps again.

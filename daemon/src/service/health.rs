@@ -49,7 +49,7 @@ impl HealthCheck {
         Health {
             status,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device_id: self.vault.device().device_id,
+            device_id: self.vault.device().id,
             vault,
             key_file,
             lockdown: self.vault.lockdown(),

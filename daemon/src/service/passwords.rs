@@ -38,9 +38,9 @@ impl Hasher {
     /// Whether the password belongs to the hash; `None` stands for an unknown account and takes as long.
     pub(crate) async fn verify(&self, password: &str, hash: Option<String>) -> Result<bool, Error> {
         let password = Zeroizing::new(password.to_owned());
-        self.run(move || match hash {
-            Some(hash) => verify(&password, &hash),
-            None => verify(&password, &NOBODY) && false,
+        self.run(move || {
+            let verified = verify(&password, hash.as_deref().unwrap_or(&NOBODY));
+            verified && hash.is_some()
         })
         .await
     }

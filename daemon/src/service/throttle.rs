@@ -14,9 +14,9 @@ use crate::storage::durable;
 /// Failures that cost no more than the shortest pause.
 const FREE_FAILURES: u32 = 3;
 /// The pause after any failure.
-const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause: an attacker must not be able to shut the owner out.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 /// Largest record file that is read.
 const MAX_RECORD_BYTES: u64 = 1024;
@@ -77,6 +77,12 @@ impl Throttle {
         Ok(())
     }
 
+    /// The attempt was wrong: the pause begins now, when the guesser knows it.
+    pub(crate) fn failed(&self) {
+        let mut state = self.lock();
+        state.not_before = self.clock.monotonic() + pause_after(state.failures);
+    }
+
     /// The attempt was right: the count starts again. Returns how many had failed before it. Blocks.
     pub(crate) fn succeeded(&self) -> u32 {
         let mut state = self.lock();
@@ -112,7 +118,6 @@ mod tests {
     impl HandClock {
         fn new() -> Arc<Self> {
             let start = "2026-11-21T00:00:00Z".parse().unwrap();
-            #[expect(clippy::disallowed_methods, reason = "an Instant can only be read from a clock")]
             Arc::new(Self(Mutex::new((start, Instant::now()))))
         }
 
@@ -148,7 +153,7 @@ mod tests {
     #[test]
     fn the_pause_grows_and_has_an_end() {
         let pauses = [0, 1, 2, 3, 4, 5, 8, 9, 10, 1000].map(|failures| pause_after(failures).as_secs());
-        assert_eq!(pauses, [0, 1, 1, 1, 2, 4, 32, 60, 60, 60]);
+        assert_eq!(pauses, [0, 2, 2, 2, 4, 8, 60, 60, 60, 60]);
     }
 
     #[test]
@@ -156,8 +161,10 @@ mod tests {
         let (dir, clock) = fixture();
         let throttle = throttle(&dir, &clock);
         throttle.begin().unwrap();
-        assert_eq!(throttle.begin(), Err(Duration::from_secs(1)));
-        clock.advance(Duration::from_millis(999));
+        assert_eq!(throttle.begin(), Err(Duration::from_secs(2)), "even before the first has failed");
+        clock.advance(Duration::from_millis(500));
+        throttle.failed();
+        clock.advance(Duration::from_millis(1999));
         assert_eq!(throttle.begin(), Err(Duration::from_millis(1)), "asking does not prolong the pause");
         clock.advance(Duration::from_millis(1));
         throttle.begin().unwrap();
@@ -168,11 +175,11 @@ mod tests {
         let (dir, clock) = fixture();
         for _ in 0..6 {
             throttle(&dir, &clock).begin().unwrap();
-            clock.advance(Duration::from_secs(60));
+            clock.advance(Duration::from_mins(1));
         }
         throttle(&dir, &clock).begin().unwrap();
         clock.advance(Duration::from_secs(6));
-        assert_eq!(throttle(&dir, &clock).begin(), Err(Duration::from_secs(10)), "16 s after the seventh, less 6");
+        assert_eq!(throttle(&dir, &clock).begin(), Err(Duration::from_secs(26)), "32 s after the seventh, less 6");
     }
 
     #[test]
@@ -181,8 +188,8 @@ mod tests {
         throttle(&dir, &clock).begin().unwrap();
         clock.turn_wall_clock_back(Duration::from_secs(1_000_000));
         let after = throttle(&dir, &clock);
-        assert_eq!(after.begin(), Err(Duration::from_secs(1)));
-        clock.advance(Duration::from_secs(1));
+        assert_eq!(after.begin(), Err(Duration::from_secs(2)));
+        clock.advance(Duration::from_secs(2));
         after.begin().unwrap();
     }
 
@@ -191,7 +198,7 @@ mod tests {
         let (dir, clock) = fixture();
         let throttle = throttle(&dir, &clock);
         throttle.begin().unwrap();
-        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::from_secs(2));
         throttle.begin().unwrap();
         assert_eq!(throttle.succeeded(), 1);
         throttle.begin().unwrap();

@@ -42,6 +42,8 @@ pub(crate) struct VaultPaths {
     pub(crate) cipher: PathBuf,
     /// Where the plaintext appears, to this process alone.
     pub(crate) mount_point: PathBuf,
+    /// Shows the setup code until the box is claimed; where the daemon itself may remove it.
+    pub(crate) setup_code_file: Option<PathBuf>,
 }
 
 /// Where a call came from. Guesses from either side do not slow the other down.
@@ -279,7 +281,7 @@ impl Vault {
                 MasterSecret::Password(_) => None,
                 // A slip of the pen is not a guess.
                 MasterSecret::RecoveryKey(typed) => {
-                    Some(RecoveryKey::parse(typed).map_err(|error| Error::field("recovery_key", error))?)
+                    Some(RecoveryKey::parse(typed).map_err(|error| Error::field("recovery_key", error.to_string()))?)
                 }
             };
             guesses.begin().map_err(|retry_after| Error::TooManyAttempts { retry_after })?;
@@ -290,7 +292,10 @@ impl Vault {
                 }
             };
             let keys = opened.map_err(|error| match error {
-                OpenError::WrongSecret => Error::WrongMasterSecret,
+                OpenError::WrongSecret => {
+                    guesses.failed();
+                    Error::WrongMasterSecret
+                }
                 OpenError::Tampered => Error::KeyFile(KeyFileProblem::Damaged),
             })?;
             Ok((keys, guesses.succeeded()))

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use coffer_crypto::code::RecoveryKey;
 use coffer_crypto::vault_keys::{OpenKeys, ScryptCost, SlotSecret};
-use log::info;
+use log::{info, warn};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -61,7 +61,7 @@ impl NewVault {
         display_name: Option<&str>,
         admin_password: &str,
     ) -> Result<Self, Error> {
-        let username = Username::parse(username).map_err(|error| Error::field("admin.username", error))?;
+        let username = Username::parse(username).map_err(|error| Error::field("admin.username", error.to_string()))?;
         let display_name = display_name.unwrap_or(username.as_str()).trim().to_owned();
         if display_name.is_empty()
             || display_name.chars().count() > MAX_DISPLAY_NAME
@@ -108,6 +108,11 @@ impl Vault {
             .await?;
             vault.open(keys).await?;
             info!("the vault was created");
+            if let Some(file) = &vault.paths.setup_code_file
+                && let Err(error) = durable::remove_file(file)
+            {
+                warn!(error:% = error; "the used setup code was not removed");
+            }
             Ok(created)
         })
         .await
@@ -121,6 +126,7 @@ impl Vault {
                 let guesses = &self.setup_code_guesses;
                 guesses.begin().map_err(|retry_after| Error::TooManyAttempts { retry_after })?;
                 if !self.device.is_setup_code(&typed) {
+                    guesses.failed();
                     return Err(Error::WrongSetupCode);
                 }
                 guesses.succeeded();

@@ -47,7 +47,9 @@ impl Watchdog {
         loop {
             ticks.tick().await;
             let eyes = Arc::clone(&vault);
-            let look = tokio::task::spawn_blocking(move || eyes.inspect_key_file());
+            // A box without a vault has no key to miss.
+            let look =
+                tokio::task::spawn_blocking(move || if eyes.exists() { eyes.inspect_key_file() } else { Ok(()) });
             let seen = match tokio::time::timeout(LOOK_LIMIT, look).await {
                 Ok(Ok(seen)) => seen,
                 Ok(Err(_)) | Err(_) => Err(KeyFileProblem::Unreadable),

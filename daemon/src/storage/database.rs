@@ -168,6 +168,15 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     if mode == "wal" { Ok(connection) } else { Err(DatabaseError::Value("journal mode")) }
 }
 
+/// Copies what the log holds into the database and empties the log. Nobody else may have the database open.
+///
+/// For a log that a power cut ended: its last synced commit may end inside of a block, because the frames that padded
+/// it were not synced. Appending there would write that block again, and a second cut could tear it.
+pub(crate) fn empty_the_log(connection: &Connection) -> Result<(), DatabaseError> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(DatabaseError::Busy) } else { Ok(()) }
+}
+
 /// Reads the whole database and compares it with itself. Cost grows with its size.
 pub(crate) fn check_integrity(connection: &Connection) -> Result<(), DatabaseError> {
     let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;

@@ -108,7 +108,7 @@ pub(crate) fn initialise(cipher: &Path, passphrase: &str) -> Result<(), Gocryptf
 
 /// A mounted gocryptfs. Dropping it kills the process; [`Mount::unmount`] is the orderly way.
 pub(crate) struct Mount {
-    mount_point: PathBuf,
+    point: PathBuf,
     pid: Pid,
     ended: Receiver<ExitStatus>,
 }
@@ -130,7 +130,7 @@ impl Mount {
         command.args(["-fg", "-q", "-nosyslog", "-kernel_cache", "-nodev", "-nosuid", "-noexec", "--"]);
         command.arg(cipher).arg(mount_point);
         let (pid, ended) = supervise(command, passphrase.to_owned().into(), on_exit)?;
-        let mount = Self { mount_point: mount_point.to_owned(), pid, ended };
+        let mount = Self { point: mount_point.to_owned(), pid, ended };
         mount.wait_until_served()?;
         info!(pid = pid.as_raw(); "gocryptfs is mounted");
         Ok(mount)
@@ -143,7 +143,7 @@ impl Mount {
     pub(crate) fn unmount(self, patience: Duration) -> Result<(), GocryptfsError> {
         let deadline = Instant::now() + patience;
         loop {
-            match umount2(&self.mount_point, MntFlags::empty()) {
+            match umount2(&self.point, MntFlags::empty()) {
                 // EINVAL: not mounted (any more), because the process ended by itself.
                 Ok(()) | Err(Errno::EINVAL) => break,
                 Err(_) if Instant::now() < deadline => {
@@ -166,7 +166,7 @@ impl Mount {
 
     fn wait_until_served(&self) -> Result<(), GocryptfsError> {
         let deadline = Instant::now() + MOUNT_LIMIT;
-        while !namespace::is_mount_point(&self.mount_point)? {
+        while !namespace::is_mount_point(&self.point)? {
             match self.ended.recv_timeout(POLL_INTERVAL) {
                 Ok(status) => return Err(error_of(status)),
                 Err(RecvTimeoutError::Disconnected) => return Err(GocryptfsError::TimedOut),
@@ -175,7 +175,7 @@ impl Mount {
             }
         }
         // The first request waits in the kernel until gocryptfs serves it.
-        fs::metadata(&self.mount_point)?;
+        fs::metadata(&self.point)?;
         Ok(())
     }
 
@@ -184,8 +184,8 @@ impl Mount {
         if self.ended.recv_timeout(MOUNT_LIMIT) == Err(RecvTimeoutError::Timeout) {
             return Err(GocryptfsError::TimedOut);
         }
-        if namespace::is_mount_point(&self.mount_point)? {
-            umount2(&self.mount_point, MntFlags::MNT_DETACH).map_err(std::io::Error::from)?;
+        if namespace::is_mount_point(&self.point)? {
+            umount2(&self.point, MntFlags::MNT_DETACH).map_err(std::io::Error::from)?;
         }
         info!(pid = self.pid.as_raw(); "gocryptfs is gone");
         Ok(())
@@ -207,7 +207,7 @@ impl Drop for Mount {
         // After an orderly unmount the channel is closed; the process id must not be used any more.
         if self.ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
             self.kill();
-            if let Err(error) = umount2(&self.mount_point, MntFlags::MNT_DETACH) {
+            if let Err(error) = umount2(&self.point, MntFlags::MNT_DETACH) {
                 warn!(error:% = error; "cannot detach the vault's mount point");
             }
         }

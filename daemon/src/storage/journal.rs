@@ -203,18 +203,19 @@ mod tests {
     use crate::storage::database;
 
     /// A database whose log holds three commits, as a killed program leaves it.
-    fn abandoned() -> (tempfile::TempDir, std::path::PathBuf, Vec<u8>) {
+    fn abandoned() -> (tempfile::TempDir, std::path::PathBuf, Vec<u8>, rusqlite::Connection) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("live.db");
         let connection = database::connect(&path).unwrap();
         connection.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1); INSERT INTO t VALUES(2)").unwrap();
         let log = fs::read(journal_path(&path)).unwrap();
-        (dir, path, log)
+        // The connection comes along: closing it would empty the log.
+        (dir, path, log, connection)
     }
 
     #[test]
     fn synced_commits_end_on_a_block_boundary() {
-        let (_dir, _path, log) = abandoned();
+        let (_dir, _path, log, _connection) = abandoned();
         let frames = (log.len() - WAL_HEADER) / (FRAME_HEADER + BLOCK);
         let mut last_commit_end = 0;
         for index in 0..frames {
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_log_is_read_up_to_its_last_commit() {
-        let (_dir, path, log) = abandoned();
+        let (_dir, path, log, _connection) = abandoned();
         let pages = committed_pages(&log);
         let main = fs::read(&path).unwrap();
         assert!(pages.contains_key(&1) && pages.contains_key(&2), "{:?}", pages.keys());

@@ -1,0 +1,20 @@
+//! The daemon through its front door: the real program with real gocryptfs, SQLite and files. One module a feature.
+
+mod bad_input;
+mod client;
+mod control;
+mod crashes;
+mod files;
+mod folders;
+mod harness;
+mod hygiene;
+mod keys;
+mod lockdown;
+mod locking;
+mod openapi;
+mod recovery;
+mod sessions;
+mod startup;
+mod storage;
+mod vault;
+mod watchdog;

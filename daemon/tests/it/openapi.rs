@@ -1,0 +1,63 @@
+//! The description of the API, and the page to browse it.
+
+use std::collections::BTreeSet;
+
+use crate::client::{exchange, tcp};
+use crate::harness::Daemon;
+
+#[test]
+fn every_route_is_described_with_its_errors() {
+    let daemon = Daemon::unclaimed();
+    let document = exchange(&mut tcp(daemon.address), "GET", "/api/openapi.json", &[], b"").expect(200);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "/api/v1/audit",
+        "/api/v1/files",
+        "/api/v1/files/{id}",
+        "/api/v1/files/{id}/content",
+        "/api/v1/folders",
+        "/api/v1/folders/{id}",
+        "/api/v1/sessions",
+        "/api/v1/sessions/current",
+        "/api/v1/sessions/{id}",
+        "/api/v1/users/me",
+        "/api/v1/vault",
+        "/api/v1/vault/key-slots/list",
+        "/api/v1/vault/key-slots/{id}",
+        "/api/v1/vault/lock",
+        "/api/v1/vault/lockdown",
+        "/api/v1/vault/master-password",
+        "/api/v1/vault/recovery-key",
+        "/api/v1/vault/unlock",
+        "/health",
+    ];
+    assert_eq!(paths, BTreeSet::from(expected));
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(operation["summary"].is_string(), "{method} {path} says what it does");
+            let public = ["/health", "/api/v1/vault", "/api/v1/sessions"].iter().any(|p| path.starts_with(p));
+            assert!(public || operation["security"].is_array(), "{method} {path} names its security");
+        }
+    }
+}
+
+#[test]
+fn the_page_loads_nothing_from_elsewhere() {
+    let daemon = Daemon::unclaimed();
+    let get = |path: &str| exchange(&mut tcp(daemon.address), "GET", path, &[], b"");
+    let root = get("/");
+    assert_eq!((root.status, root.header("location")), (307, "/docs/"));
+    let page = get("/docs/");
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
+    let html = String::from_utf8(page.body).unwrap();
+    assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("src=\"//"), "{html}");
+    for asset in html.split(['"', '\'']).filter(|text| text.ends_with(".js") || text.ends_with(".css")) {
+        let reply = get(&format!("/docs/{}", asset.trim_start_matches("./")));
+        assert_eq!(reply.status, 200, "{asset}");
+        assert!(!reply.body.is_empty());
+    }
+    let start = String::from_utf8(get("/docs/swagger-initializer.js").body).unwrap();
+    assert!(start.contains("/api/openapi.json"), "{start}");
+}

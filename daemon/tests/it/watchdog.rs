@@ -1,0 +1,82 @@
+//! The detachable key: gone, exchanged or damaged, it locks the vault; back in its place, it unlocks it again.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Daemon, MASTER_PASSWORD};
+use serde_json::json;
+
+/// What is promised.
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn locks_within_limit(daemon: &Daemon, change: impl FnOnce(&std::path::Path)) {
+    let start = Instant::now();
+    change(&daemon.path("secrets/vault.keys"));
+    // Nobody asks for anything: the watchdog alone has to notice. Its own view is what /health shows.
+    daemon.wait_for_vault("locked", LIMIT + Duration::from_secs(10));
+    let took = start.elapsed();
+    assert!(took < LIMIT, "{took:?}");
+    assert_eq!(daemon.children(), Vec::<u32>::new());
+}
+
+#[test]
+fn a_removed_key_locks_and_a_reinserted_one_unlocks_without_a_restart() {
+    let daemon = Daemon::unlocked();
+    let away = daemon.path("away");
+    locks_within_limit(&daemon, |keys| fs::rename(keys, &away).unwrap());
+    assert_eq!(daemon.health()["key_file"], "missing");
+    assert_eq!(daemon.health()["status"], "attention");
+    let unlock = json!({ "master_password": MASTER_PASSWORD });
+    daemon.post("/vault/unlock", &unlock).expect_problem(423, "key_file");
+    fs::rename(&away, daemon.path("secrets/vault.keys")).unwrap();
+    daemon.unlock();
+    daemon.get("/files").expect(200);
+}
+
+#[test]
+fn a_damaged_key_locks() {
+    let daemon = Daemon::unlocked();
+    let genuine = fs::read(daemon.path("secrets/vault.keys")).unwrap();
+    locks_within_limit(&daemon, |keys| fs::write(keys, &genuine[..100]).unwrap());
+    let unlock = json!({ "master_password": MASTER_PASSWORD });
+    daemon.post("/vault/unlock", &unlock).expect_problem(423, "key_file");
+    fs::write(daemon.path("secrets/vault.keys"), genuine).unwrap();
+    daemon.unlock();
+}
+
+#[test]
+fn another_boxs_key_locks() {
+    let daemon = Daemon::unlocked();
+    let other = Daemon::unclaimed();
+    other.send_locally("POST", "/vault", &crate::harness::creation(None)).expect(201);
+    let foreign = other.path("secrets/vault.keys");
+    locks_within_limit(&daemon, |keys| {
+        fs::copy(foreign, keys).unwrap();
+    });
+}
+
+#[test]
+fn a_missing_directory_of_the_key_locks() {
+    let daemon = Daemon::unlocked();
+    let away = daemon.path("unplugged");
+    locks_within_limit(&daemon, |keys| fs::rename(keys.parent().unwrap(), &away).unwrap());
+}
+
+#[test]
+fn the_first_request_after_the_key_is_gone_is_refused() {
+    let daemon = Daemon::unlocked();
+    fs::remove_file(daemon.path("secrets/vault.keys")).unwrap();
+    daemon.get("/files").expect_problem(423, "key_file");
+    daemon.wait_for_vault("locked", LIMIT);
+}
+
+#[test]
+fn a_key_that_is_touched_but_the_same_does_not_lock() {
+    let daemon = Daemon::unlocked();
+    let keys = daemon.path("secrets/vault.keys");
+    let bytes = fs::read(&keys).unwrap();
+    fs::write(daemon.path("secrets/copy"), &bytes).unwrap();
+    fs::rename(daemon.path("secrets/copy"), &keys).unwrap();
+    daemon.get("/files").expect(200);
+    assert_eq!(daemon.health()["vault"], "unlocked");
+}
