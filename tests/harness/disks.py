@@ -34,15 +34,20 @@ def make_sd_card(path: Path) -> None:
     run(["mkfs.ext4", "-q", "-F", "-L", "coffer-data", "-E", f"offset={_DATA_START}", path, f"{_DATA_SIZE // 1024}k"])
 
 
+def boot_partition(card: Path) -> str:
+    """The boot partition in the words of mtools."""
+    return f"{card}@@{_BOOT_START}"
+
+
 def boot_partition_files(card: Path) -> list[str]:
     """What a person sees who puts the card into a computer."""
-    listing = run(["mdir", "-b", "-i", f"{card}@@{_BOOT_START}", "::/"])
+    listing = run(["mdir", "-b", "-i", boot_partition(card), "::/"])
     return [name.removeprefix("::/") for name in listing.decode().split()]
 
 
 def read_boot_partition_file(card: Path, name: str) -> str:
     """One file of the boot partition, read from outside the running appliance."""
-    return run(["mtype", "-i", f"{card}@@{_BOOT_START}", f"::/{name}"]).decode()
+    return run(["mtype", "-i", boot_partition(card), f"::/{name}"]).decode()
 
 
 def read_data_partition_file(card: Path, name: str) -> str:

@@ -35,7 +35,10 @@ def main() -> None:
     arguments += ["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console"]
     arguments += ["-mon", "chardev=console"]
     print(f"Coffer will answer on http://127.0.0.1:{_PORT}/docs in half a minute. Ctrl-A X pulls the plug.", flush=True)
-    print("Setup code: cat /boot/firmware/SETUP-CODE.txt after `systemctl start boot-firmware.mount`", flush=True)
+    print(
+        f"Then the setup code is on the card: mtype -i {disks.boot_partition(parts.sd_card)} ::SETUP-CODE.txt",
+        flush=True,
+    )
     os.execvp(arguments[0], arguments)
 
 

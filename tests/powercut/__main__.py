@@ -10,20 +10,20 @@ import pickle
 import random
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
-from powercut import linux, workload
+from powercut import linux
 from powercut.check import check
 from powercut.cofferd import Places
 from powercut.history import History
-from powercut.journal import Cut, Kind, Position, Record, Replayer
+from powercut.journal import Cut, Kind, Record, Replayer
+from powercut.lives import first_life, second_life
 
 # The appliance keeps ciphertext on a drive and keys on a card: two disks, each with its own idea of what is flushed.
 DISKS = {"two": ["vault", "data"], "one": ["vault"]}
@@ -36,6 +36,8 @@ CHECKPOINT_SHARE = 0.15
 CHECKPOINT_SECTORS = 24
 # Cuts right behind an acknowledgement find what was acknowledged too early.
 BEHIND_ACKNOWLEDGEMENT_SHARE = 0.35
+# Of the states with a vault in use, so many are used for a while and then cut again: a repair must hold as well.
+SECOND_CUT_SHARE = 0.2
 
 
 # What the daemon logs when it repairs (daemon/src/storage/journal.rs): proof that the cuts hit where it hurts.
@@ -68,7 +70,6 @@ class Outcome:
 
 def main() -> int:
     options, record = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     linux.enter_private_mount_namespace()
     print(f"power cuts: seed {options.seed}, layout {options.layout}, {options.states} states", flush=True)
     directory = record or options.work / "record"
@@ -106,23 +107,8 @@ def _record(options: Options, directory: Path) -> None:
             file.truncate(DISK_BYTES)
         features = "nodiscard,lazy_itable_init=0,lazy_journal_init=0"
         subprocess.run(["mkfs.ext4", "-q", "-F", "-E", features, image], check=True)
-        shutil.copyfile(image, image.with_suffix(".live"))
-    live = [image.with_suffix(".live") for image in images]
-    command: list[str | Path] = [sys.executable, "-m", "powercut.disks", directory, *live]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as disks:
-        assert disks.stdout is not None
-        if disks.stdout.readline() != "ready\n":
-            raise RuntimeError("the recording disks did not start")
-        try:
-            places = _places(options.work / "life", options.layout)
-            for number, name in enumerate(names):
-                linux.mount_image(directory / "disks" / str(number), options.work / "life" / name)
-            log = directory / "cofferd.log"
-            history = workload.run(options.binary, places, Position(directory), log, options.seed)
-        finally:
-            disks.kill()
-    for image in live:
-        image.unlink()
+    places = _places(options.work / "life", options.layout)
+    history = first_life(options.binary, directory, images, places, options.seed)
     with (directory / "history").open("wb") as file:
         pickle.dump(history, file)
 
@@ -215,35 +201,74 @@ def _worker(options: Options, directory: Path, number: int, cuts: list[Cut], out
         log = root / "cofferd.log"
         log.unlink(missing_ok=True)
         error = None
+        state = _State(cut, history, replayers, list(images.values()))
         try:
-            for replayer, image in zip(replayers, images.values(), strict=True):
-                replayer.make(cut, image)
-            check(options.binary, images, _places(root, options.layout), log, history, cut)
+            state.make()
+            if _is_cut_again(cut, history):
+                state = _cut_again(options, state, root, log)
+                state.make()
+            check(options.binary, images, _places(root, options.layout), log, state.history, state.cut)
         except Exception as failure:
             error = "".join(traceback.format_exception_only(failure)).strip()
-            _keep(options, cut, error, replayers, list(images.values()), log, history)
+            _keep(options, state, error, log)
         said = log.read_text(errors="replace") if log.exists() else ""
-        outcomes.put(Outcome(cut, error, LOG_CUT in said, PAGES_RESTORED in said))
+        outcomes.put(Outcome(state.cut, error, LOG_CUT in said, PAGES_RESTORED in said))
 
 
-def _keep(
-    options: Options, cut: Cut, error: str, replayers: list[Replayer], images: list[Path], log: Path, history: History
-) -> None:
+@dataclass(frozen=True)
+class _State:
+    """The disks after a cut, and what led there."""
+
+    cut: Cut
+    history: History
+    replayers: list[Replayer]
+    images: list[Path]
+
+    def make(self, directory: Path | None = None) -> None:
+        for replayer, image in zip(self.replayers, self.images, strict=True):
+            replayer.make(self.cut, image if directory is None else directory / image.name)
+
+
+def _is_cut_again(cut: Cut, history: History) -> bool:
+    in_use = bool(history.happened("session.opened", cut.position))
+    return in_use and random.Random(f"{cut.seed}/again").random() < SECOND_CUT_SHARE
+
+
+def _cut_again(options: Options, state: _State, root: Path, log: Path) -> _State:
+    """Lets the daemon live on from a state, and cuts that life as well."""
+    directory = root / "second"
+    shutil.rmtree(directory, ignore_errors=True)
+    places = _places(root, options.layout)
+    history = second_life(options.binary, directory, state.images, places, log, state.history, state.cut)
+    record = Record(directory)
+    chance = random.Random(f"{state.cut.seed}/second")
+    fresh = [position for position in history.acknowledgements() if position > 0]
+    position = chance.randint(0, len(record.entries))
+    if chance.random() < BEHIND_ACKNOWLEDGEMENT_SHARE:
+        position = min(chance.choice(fresh) + chance.randint(0, 4), len(record.entries))
+    cut = replace(state.cut, position=position, seed=state.cut.seed + 1, after=state.cut)
+    replayers = [
+        Replayer(record, disk, image, directory / f"{image.stem}.base") for disk, image in enumerate(state.images)
+    ]
+    return _State(cut, history, replayers, state.images)
+
+
+def _keep(options: Options, state: _State, error: str, log: Path) -> None:
     """Keeps the first failing state as the cut left it; mounting has changed the images meanwhile."""
     try:
         options.artefacts.mkdir(parents=True)
     except FileExistsError:
         return
-    for replayer, image in zip(replayers, images, strict=True):
-        replayer.make(cut, options.artefacts / image.name)
+    state.make(options.artefacts)
+    position = state.cut.position
     if log.exists():
         shutil.copy(log, options.artefacts)
     around = [
         asdict(operation)
-        for operation in history.operations
-        if operation.may_have_happened(cut.position) and not operation.has_happened(cut.position - 50)
+        for operation in state.history.operations
+        if operation.may_have_happened(position) and not operation.has_happened(position - 50)
     ]
-    report = {"error": error, "cut": asdict(cut), "seed": options.seed, "operations_around": around}
+    report = {"error": error, "cut": asdict(state.cut), "seed": options.seed, "operations_around": around}
     (options.artefacts / "report.json").write_text(json.dumps(report, indent=2))
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import subprocess
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from powercut import linux
-from powercut.cofferd import Cofferd, Places, Unexpected, wait_for
+from powercut.cofferd import Cofferd, Places, Unexpected
 from powercut.history import History
 from powercut.journal import Cut
 from powercut.workload import ADMIN, FIRST_PASSWORD
@@ -36,7 +35,7 @@ def check(binary: Path, images: dict[Path, Path], places: Places, log: Path, his
         if daemon is not None:
             daemon.kill()
         for directory in reversed(mounted):
-            wait_for(f"unmount of {directory}", partial(_try_unmount, directory))
+            linux.unmount_when_free(directory)
     for directory, image in images.items():
         report = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True)
         if report.returncode != 0:
@@ -77,27 +76,7 @@ class _Check:
             return
         if state != "locked":
             raise Unexpected(f"the vault is {state}")
-        for secret in self._possible_secrets():
-            reply = self._owner.call_in_time("POST", "/vault/unlock", secret)
-            if reply.status == HTTPStatus.OK:
-                return
-            if reply.status != HTTPStatus.FORBIDDEN:
-                break
-        raise Unexpected(f"unlocking with any of {self._possible_secrets()}: {reply.status} {reply.body[:300]!r}")
-
-    def _possible_secrets(self) -> list[dict[str, str]]:
-        """The last one that was acknowledged, and those that were on their way."""
-        kind = "recovery_key" if self._by_recovery_key else "master_password"
-        change = "vault.recovery_key_replaced" if self._by_recovery_key else "vault.master_password_changed"
-        secrets: list[str] = []
-        for action in ("vault.created", change):
-            for operation in self._history.of(action):
-                secret = operation.result if self._by_recovery_key else operation.detail["password"]
-                if operation.has_happened(self._position):
-                    secrets = [secret]
-                elif operation.may_have_happened(self._position):
-                    secrets.append(secret)
-        return [{kind: secret} for secret in secrets]
+        self._owner.unlock(self._history.possible_secrets(self._position, self._by_recovery_key))
 
     def _be_logged_in(self) -> None:
         sessions = self._history.happened("session.opened", self._position)
@@ -193,12 +172,3 @@ def _check_at_rest(places: Places, history: History) -> None:
             database.close()
     finally:
         linux.unmount(mount_point)
-
-
-def _try_unmount(directory: Path) -> bool:
-    """gocryptfs holds on to the disk for a moment after its own unmount."""
-    try:
-        linux.unmount(directory)
-    except subprocess.CalledProcessError:
-        return False
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from powercut.journal import Position
@@ -41,6 +41,29 @@ class History:
     def happened(self, action: str, position: int) -> list[Operation]:
         return [operation for operation in self.of(action) if operation.has_happened(position)]
 
+    def possible_secrets(self, position: int, by_recovery_key: bool = False) -> list[dict[str, str]]:
+        """What may open the vault: the last that was acknowledged, and those that were on their way."""
+        kind = "recovery_key" if by_recovery_key else "master_password"
+        change = "vault.recovery_key_replaced" if by_recovery_key else "vault.master_password_changed"
+        secrets: list[str] = []
+        for action in ("vault.created", change):
+            for operation in self.of(action):
+                secret = operation.result if by_recovery_key else operation.detail["password"]
+                if operation.has_happened(position):
+                    secrets = [secret]
+                elif operation.may_have_happened(position):
+                    secrets.append(secret)
+        return [{kind: secret} for secret in secrets]
+
+    def as_of(self, position: int) -> History:
+        """What is known after a cut there, as what lies before the first position of another record."""
+        before = [
+            replace(operation, started=0, acknowledged=0 if operation.has_happened(position) else None)
+            for operation in self.operations
+            if operation.may_have_happened(position)
+        ]
+        return History(before, self.passphrase)
+
     def acknowledgements(self) -> list[int]:
         return sorted(operation.acknowledged for operation in self.operations if operation.acknowledged is not None)
 
@@ -48,8 +71,8 @@ class History:
 class Witness:
     """Writes the history down, from several threads."""
 
-    def __init__(self, position: Position) -> None:
-        self.history = History()
+    def __init__(self, position: Position, history: History | None = None) -> None:
+        self.history = history or History()
         self._position = position
         self._lock = threading.Lock()
 

@@ -77,10 +77,12 @@ class Cut:
     keep: float
     seed: int
     sector: int
+    after: Cut | None = None
 
     def __str__(self) -> str:
         detail = f" keep={self.keep} sector={self.sector} seed={self.seed}" if self.kind == "subset" else ""
-        return f"{self.kind} of {self.position} entries{detail}"
+        before = f"{self.after}, then " if self.after else ""
+        return f"{before}{self.kind} of {self.position} entries{detail}"
 
 
 class Record:

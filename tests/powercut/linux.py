@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import time
 from pathlib import Path
 
 _CLONE_NEWNS = 0x20000
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 0x4000, 1 << 18
+_LIMIT_S, _POLL_S = 60.0, 0.01
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,6 +40,15 @@ def mount_image(image: Path, directory: Path) -> None:
 
 def unmount(directory: Path) -> None:
     subprocess.run(["umount", directory], check=True, capture_output=True, text=True)
+
+
+def unmount_when_free(directory: Path) -> None:
+    """A killed gocryptfs, and then the loop device, hold on for a moment."""
+    deadline = time.monotonic() + _LIMIT_S
+    while (done := subprocess.run(["umount", directory], capture_output=True, text=True)).returncode != 0:
+        if time.monotonic() > deadline:
+            raise OSError(f"cannot unmount {directory}: {done.stderr.strip()}")
+        time.sleep(_POLL_S)
 
 
 def _check(result: int) -> None:

@@ -33,6 +33,7 @@ SIZES = [0, 1, 17, 4095, 4096, 4097, 8192, 70_000, 131_072, MIB - 1, MIB, MIB + 
 FOLDERS_PER_PART = 260
 FILES_PER_CALLER = len(SIZES)
 CALLERS = 3
+FOLDERS_AFTER_CUT = 5
 
 
 def content(seed: str, size: int) -> bytes:
@@ -44,13 +45,20 @@ def run(binary: Path, places: Places, position: Position, log: Path, seed: int) 
     return _Life(binary, places, position, log, seed).live()
 
 
+def go_on(binary: Path, places: Places, position: Position, log: Path, history: History, seed: int) -> History:
+    """Lives on a little after a cut, and leaves a killed daemon behind."""
+    return _Life(binary, places, position, log, seed, history).go_on()
+
+
 class _Life:
-    def __init__(self, binary: Path, places: Places, position: Position, log: Path, seed: int) -> None:
+    def __init__(
+        self, binary: Path, places: Places, position: Position, log: Path, seed: int, history: History | None = None
+    ) -> None:
         self._binary = binary
         self._places = places
         self._log = log
         self._seed = seed
-        self._witness = Witness(position)
+        self._witness = Witness(position, history)
         self._daemon = self._first_start()
         self._owner = self._daemon.client()
         self._user = self._daemon.client()
@@ -65,10 +73,22 @@ class _Life:
         self._lock_and_unlock()
         self._together(self._callers("b", folders), self._delete_every_other_file)
         self._be_killed_in_the_middle(self._callers("c", folders))
+        self._restart()
         self._unlock()
         self._together(self._callers("d", folders), self._change_master_password, self._replace_recovery_key)
         self._be_killed_in_the_middle(self._callers("e", folders))
         return self._witness.history
+
+    def go_on(self) -> History:
+        history = self._witness.history
+        self._owner.unlock(history.possible_secrets(0))
+        self._user.token = history.happened("session.opened", 0)[-1].result
+        for number in range(FOLDERS_AFTER_CUT):
+            self._make_folder(f"again-{number}", None)
+        for number, size in enumerate([0, 4097, 70_000]):
+            self._store(f"again-{number}.bin", None, size)
+        self._daemon.kill()
+        return history
 
     def _first_start(self) -> Cofferd:
         with self._witness.watch("first_boot") as acknowledge:
@@ -192,7 +212,6 @@ class _Life:
         self._daemon.kill()
         for thread in threads:
             thread.join()
-        self._restart()
 
     def _together(self, callers: list[Callable[[], None]], *others: Callable[[], None]) -> None:
         failures: list[BaseException] = []
