@@ -242,10 +242,10 @@ def _cut_again(options: Options, state: _State, root: Path, log: Path) -> _State
     history = second_life(options.binary, directory, state.images, places, log, state.history, state.cut)
     record = Record(directory)
     chance = random.Random(f"{state.cut.seed}/second")
-    fresh = [position for position in history.acknowledgements() if position > 0]
-    position = chance.randint(0, len(record.entries))
-    if chance.random() < BEHIND_ACKNOWLEDGEMENT_SHARE:
-        position = min(chance.choice(fresh) + chance.randint(0, 4), len(record.entries))
+    started, first_change, *_ = [position for position in history.acknowledgements() if position > 0]
+    # Half of them while the daemon repairs, or writes for the first time behind what it found.
+    repairing = chance.random() < 0.5
+    position = chance.randint(*(started, first_change) if repairing else (0, len(record.entries)))
     cut = replace(state.cut, position=position, seed=state.cut.seed + 1, after=state.cut)
     replayers = [
         Replayer(record, disk, image, directory / f"{image.stem}.base") for disk, image in enumerate(state.images)

@@ -141,3 +141,32 @@ pub(crate) enum StoreError {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::storage::database::journal_path;
+
+    #[test]
+    fn nothing_is_ever_written_behind_commits_of_an_earlier_life() {
+        let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        Store::create(first.path(), |_| Ok(())).unwrap();
+        let [old, new] = [&first, &second].map(|dir| dir.path().join(DATABASE));
+        let connection = database::connect(&old).unwrap();
+        connection.execute_batch("INSERT INTO settings VALUES ('kept', 'yes')").unwrap();
+        // As a power cut leaves it: the commit is in the log alone.
+        fs::copy(&old, &new).unwrap();
+        fs::copy(journal_path(&old), journal_path(&new)).unwrap();
+
+        let store = Store::open(second.path()).unwrap();
+        assert_eq!(fs::metadata(journal_path(&new)).unwrap().len(), 0);
+        store.close();
+        let kept: String = Connection::open(&new)
+            .unwrap()
+            .query_row("SELECT value FROM settings WHERE key = 'kept'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, "yes");
+    }
+}
