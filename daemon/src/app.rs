@@ -74,7 +74,11 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
             sessions: Arc::new(Sessions::new(Arc::clone(&vault), clock1, ids1, events1)),
             folders: Arc::new(Folders::new(clock2, ids2, events2)),
             files: Arc::new(Files::new(clock3, ids3, events3)),
-            health: Arc::new(HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog))),
+            health: Arc::new(HealthCheck::new(
+                Arc::clone(&vault),
+                Arc::clone(&watchdog),
+                options.storage_report.clone(),
+            )),
             auditor: Auditor::new(Arc::clone(&clock), Arc::clone(&ids)),
             vault: Arc::clone(&vault),
         }

@@ -50,6 +50,9 @@ pub(crate) struct Serve {
     /// The control socket; whoever may write to it may create, lock and unlock without a setup code or a token.
     #[arg(long, value_name = "PATH", required_unless_present = "state")]
     control_socket: Option<PathBuf>,
+    /// What the system found wrong with the storage drive, in one line; absent while there is nothing.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) storage_report: Option<PathBuf>,
 }
 
 /// A new box.

@@ -11,6 +11,8 @@ mod passphrase;
 mod repo;
 mod service;
 mod storage;
+#[cfg(test)]
+mod tidy;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! What anybody may know about the box, locked or not.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use coffer_api::{Health, HealthStatus, KeyFileState, VaultState};
@@ -7,17 +8,22 @@ use coffer_api::{Health, HealthStatus, KeyFileState, VaultState};
 use super::error::KeyFileProblem;
 use super::vault::Vault;
 use super::watchdog::Watchdog;
+use crate::storage::durable;
+
+/// Largest report that is read.
+const MAX_REPORT_BYTES: u64 = 4096;
 
 /// Looks at the state of the box.
 pub(crate) struct HealthCheck {
     vault: Arc<Vault>,
     watchdog: Arc<Watchdog>,
+    storage_report: Option<PathBuf>,
 }
 
 impl HealthCheck {
-    /// For that vault.
-    pub(crate) fn new(vault: Arc<Vault>, watchdog: Arc<Watchdog>) -> Self {
-        Self { vault, watchdog }
+    /// For that vault. `storage_report` is where the system leaves a line about a drive that it could not take.
+    pub(crate) fn new(vault: Arc<Vault>, watchdog: Arc<Watchdog>, storage_report: Option<PathBuf>) -> Self {
+        Self { vault, watchdog, storage_report }
     }
 
     /// The state now.
@@ -35,7 +41,8 @@ impl HealthCheck {
         let watchdog_alive = self.watchdog.is_alive();
         let mut problems = Vec::new();
         if !storage_present {
-            problems.push("the storage drive is missing: check that it is plugged in".to_owned());
+            let missing = "the storage drive is missing: check that it is plugged in".to_owned();
+            problems.push(self.storage_report().unwrap_or(missing));
         }
         match key_file {
             KeyFileState::Absent | KeyFileState::Present => {}
@@ -57,5 +64,11 @@ impl HealthCheck {
             watchdog_alive,
             problems,
         }
+    }
+
+    fn storage_report(&self) -> Option<String> {
+        let bytes = durable::read_small_file(self.storage_report.as_ref()?, MAX_REPORT_BYTES).ok()?;
+        let line = String::from_utf8_lossy(&bytes).trim().to_owned();
+        (!line.is_empty()).then_some(line)
     }
 }

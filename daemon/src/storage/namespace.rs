@@ -22,12 +22,12 @@ pub(crate) enum NamespaceError {
     Unshare(#[source] nix::Error),
     #[error("cannot map the user into the private namespace")]
     Map(#[source] io::Error),
-    #[error("cannot make the mounts private")]
-    Private(#[source] nix::Error),
+    #[error("cannot separate the mounts")]
+    Separate(#[source] nix::Error),
 }
 
-/// Moves this process into a new user namespace (its own user becomes 0 there) and a mount namespace that receives
-/// and sends no mounts. Only a single-threaded process may do this: call it first (`unshare(2)`, `CLONE_NEWUSER`).
+/// Moves this process into a new user namespace (its own user becomes 0 there) and a mount namespace whose mounts stay
+/// inside. Mounts made outside still come in: a key or a drive that is plugged in later. Only a single-threaded process may do this: call it first (`unshare(2)`, `CLONE_NEWUSER`).
 pub(crate) fn enter() -> Result<(), NamespaceError> {
     let (uid, gid) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).map_err(NamespaceError::Unshare)?;
@@ -35,8 +35,8 @@ pub(crate) fn enter() -> Result<(), NamespaceError> {
     fs::write("/proc/self/setgroups", "deny").map_err(NamespaceError::Map)?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).map_err(NamespaceError::Map)?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).map_err(NamespaceError::Map)?;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(NamespaceError::Private)
+    let receive_only = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(None::<&str>, "/", None::<&str>, receive_only, None::<&str>).map_err(NamespaceError::Separate)
 }
 
 /// Whether something is mounted exactly at `path`, as this process sees it (`proc_pid_mountinfo(5)`).

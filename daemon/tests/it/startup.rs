@@ -75,6 +75,22 @@ fn a_box_without_an_identity_says_how_to_get_one_and_gets_it_once() {
 }
 
 #[test]
+fn what_the_system_found_wrong_with_the_drive_is_shown() {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let path = |name: &str| directory.path().join(name);
+    let found = "/dev/nvme0n1 holds a file system that is not Coffer's (ntfs). It was left alone.";
+    fs::write(path("problem"), format!("{found}\n")).unwrap();
+    let mut command = Command::new(COFFERD);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(path("state"));
+    command.arg("--cipher").arg(path("drive/cipher")).arg("--storage-report").arg(path("problem"));
+    let daemon = Daemon::spawn(command, path("state"), &directory);
+    assert_eq!(daemon.health()["problems"], serde_json::json!([]), "the drive is there all the same");
+    fs::remove_dir(path("drive")).unwrap();
+    assert_eq!(daemon.health()["problems"], serde_json::json!([found]));
+    assert_eq!(daemon.health()["status"], "attention");
+}
+
+#[test]
 fn a_damaged_identity_is_not_replaced() {
     let mut daemon = Daemon::unclaimed();
     daemon.stop();

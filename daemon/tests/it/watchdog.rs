@@ -1,10 +1,13 @@
 //! The detachable key: gone, exchanged or damaged, it locks the vault; back in its place, it unlocks it again.
 
 use std::fs;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Daemon, MASTER_PASSWORD};
 use serde_json::json;
+
+use crate::harness::{COFFERD, Daemon, MASTER_PASSWORD};
 
 /// What is promised.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -79,4 +82,40 @@ fn a_key_that_is_touched_but_the_same_does_not_lock() {
     fs::rename(daemon.path("secrets/copy"), &keys).unwrap();
     daemon.get("/files").expect(200);
     assert_eq!(daemon.health()["vault"], "unlocked");
+}
+
+#[test]
+fn a_key_that_is_plugged_in_later_is_seen_and_its_unplugging_locks() {
+    let mut donor = Daemon::locked();
+    donor.stop();
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::rename(&donor.state, path("state")).unwrap();
+    fs::rename(path("state/secrets"), path("stick")).unwrap();
+    fs::create_dir(path("state/secrets")).unwrap();
+    assert!(Command::new("mkfifo").arg(path("plug")).arg(path("done")).status().unwrap().success());
+    // Somebody outside of the daemon's namespace mounts and unmounts, as udev does for a stick.
+    let script = format!(
+        "mount --make-rshared / || exit; (read x <'{plug}'; mount --bind '{stick}' '{keys}'; echo >'{done}'; \
+         read x <'{plug}'; umount -l '{keys}'; echo >'{done}') & \
+         exec '{COFFERD}' serve --listen 127.0.0.1:0 --state '{state}'",
+        plug = path("plug"),
+        done = path("done"),
+        stick = path("stick"),
+        keys = path("state/secrets"),
+        state = path("state"),
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+    let daemon = Daemon::spawn(command, path("state").into(), &directory);
+    let tell = || {
+        fs::write(path("plug"), "\n").unwrap();
+        fs::read(path("done")).unwrap();
+    };
+    let unlock = json!({ "master_password": MASTER_PASSWORD });
+    daemon.post("/vault/unlock", &unlock).expect_problem(423, "key_file");
+    tell();
+    daemon.unlock();
+    tell();
+    daemon.wait_for_vault("locked", LIMIT);
 }
