@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import queue
 import random
 import secrets
 import shutil
@@ -15,7 +16,7 @@ import sys
 import time
 import traceback
 from dataclasses import asdict, dataclass, replace
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 from powercut import linux
@@ -38,7 +39,6 @@ CHECKPOINT_SECTORS = 24
 BEHIND_ACKNOWLEDGEMENT_SHARE = 0.35
 # Of the states with a vault in use, so many are used for a while and then cut again: a repair must hold as well.
 SECOND_CUT_SHARE = 0.2
-
 
 # What the daemon logs when it repairs (daemon/src/storage/journal.rs): proof that the cuts hit where it hurts.
 LOG_CUT = "tore the end of the database's log"
@@ -75,7 +75,14 @@ def main() -> int:
     directory = record or options.work / "record"
     if not (directory / "history").exists():
         started = time.monotonic()
-        _record(options, directory)
+        try:
+            _record(options, directory)
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            options.artefacts.mkdir(parents=True)
+            shutil.copy(directory / "cofferd.log", options.artefacts)
+            print(f"the life to be recorded did not succeed; its log is in {options.artefacts}\n0 passed, 1 failed")
+            return 1
         print(f"recorded in {time.monotonic() - started:.0f} s: {_summary(directory)}", flush=True)
     failed = _check_all(options, directory)
     print(f"{options.states - failed} passed, {failed} failed")
@@ -160,7 +167,7 @@ def _cuts(options: Options, record: Record, history: History) -> list[Cut]:
 def _check_all(options: Options, directory: Path) -> int:
     cuts = _cuts(options, Record(directory), _history(directory))
     workers = min(os.cpu_count() or 1, len(cuts))
-    outcomes: SimpleQueue[Outcome] = multiprocessing.SimpleQueue()
+    outcomes: Queue[Outcome] = multiprocessing.Queue()
     processes = [
         multiprocessing.Process(target=_worker, args=(options, directory, number, cuts[number::workers], outcomes))
         for number in range(workers)
@@ -170,7 +177,7 @@ def _check_all(options: Options, directory: Path) -> int:
         process.start()
     failed = cut_logs = restored = 0
     for done in range(1, len(cuts) + 1):
-        outcome = outcomes.get()
+        outcome = _next(outcomes, processes)
         cut_logs += outcome.log_cut
         restored += outcome.pages_restored
         if outcome.error is not None:
@@ -186,7 +193,16 @@ def _check_all(options: Options, directory: Path) -> int:
     return failed
 
 
-def _worker(options: Options, directory: Path, number: int, cuts: list[Cut], outcomes: SimpleQueue[Outcome]) -> None:
+def _next(outcomes: Queue[Outcome], workers: list[multiprocessing.Process]) -> Outcome:
+    while True:
+        try:
+            return outcomes.get(timeout=1)
+        except queue.Empty:
+            if any(worker.exitcode for worker in workers):
+                raise RuntimeError("a worker ended before its time") from None
+
+
+def _worker(options: Options, directory: Path, number: int, cuts: list[Cut], outcomes: Queue[Outcome]) -> None:
     """Checks its share of the states, in the order of their positions."""
     linux.enter_private_mount_namespace()
     root = options.work / f"worker{number}"
