@@ -35,6 +35,12 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         return self._send(method, path, data, {"Content-Type": "application/json"})
 
+    def call_patiently(self, method: str, path: str, body: Any = None) -> Reply:
+        """As `call`, but waits as long as the box asks for after somebody's wrong guess."""
+        while (reply := self.call(method, path, body)).status == 429:
+            time.sleep(reply.body["retry_after_s"])
+        return reply
+
     def upload(self, name: str, content: bytes | Iterable[bytes], *, size_bytes: int | None = None) -> Reply:
         """Stores a file in the root folder; an iterable with `size_bytes` is streamed."""
         length = len(content) if isinstance(content, bytes) else size_bytes
