@@ -51,6 +51,11 @@ def unmount_when_free(directory: Path) -> None:
         time.sleep(_POLL_S)
 
 
+def detach(directory: Path) -> None:
+    """Takes it away, in use or not; one that is not mounted is fine."""
+    subprocess.run(["umount", "--lazy", directory], capture_output=True, check=False)
+
+
 def _check(result: int) -> None:
     if result != 0:
         error = ctypes.get_errno()

@@ -46,6 +46,11 @@ def _recording(directory: Path, images: list[Path], places: Places) -> Iterator[
             yield Position(directory)
             for busy in [*mount_points, served]:
                 linux.unmount_when_free(busy)
+        except BaseException:
+            # Whatever still uses them fails from now on, and the next life gets disks of its own.
+            for busy in [*mount_points, served]:
+                linux.detach(busy)
+            raise
         finally:
             disks.kill()
     for copy in live:

@@ -81,13 +81,15 @@ class _Life:
 
     def go_on(self) -> History:
         history = self._witness.history
-        self._owner.unlock(history.possible_secrets(0))
-        self._user.token = history.happened("session.opened", 0)[-1].result
-        for number in range(FOLDERS_AFTER_CUT):
-            self._make_folder(f"again-{number}", None)
-        for number, size in enumerate([0, 4097, 70_000]):
-            self._store(f"again-{number}.bin", None, size)
-        self._daemon.kill()
+        try:
+            self._owner.unlock(history.possible_secrets(0))
+            self._user.token = history.happened("session.opened", 0)[-1].result
+            for number in range(FOLDERS_AFTER_CUT):
+                self._make_folder(f"again-{number}", None)
+            for number, size in enumerate([0, 4097, 70_000]):
+                self._store(f"again-{number}.bin", None, size)
+        finally:
+            self._daemon.kill()
         return history
 
     def _first_start(self) -> Cofferd:
