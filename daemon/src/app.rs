@@ -21,8 +21,8 @@ use crate::addon::storage_reserve::StorageReserve;
 use crate::cli::Serve;
 use crate::exit::Failure;
 use crate::http::{self, Services};
-use crate::model::clock::{Ids, SharedClock, SystemClock};
-use crate::service::audit::Auditor;
+use crate::model::clock::{SharedClock, SystemClock};
+use crate::service::common::Common;
 use crate::service::device::Device;
 use crate::service::events::EventBus;
 use crate::service::files::Files;
@@ -63,25 +63,18 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let control = listen_locally(&options.control_socket())?;
 
     let clock: SharedClock = Arc::new(SystemClock);
-    let ids = Arc::new(Ids::new(Arc::clone(&clock)));
-    let events = Arc::new(EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]));
-    let vault = Vault::start(paths, Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&events), device);
-    let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
-    let parts = || (Arc::clone(&clock), Arc::clone(&ids), Arc::clone(&events));
-    let services = {
-        let ((clock1, ids1, events1), (clock2, ids2, events2), (clock3, ids3, events3)) = (parts(), parts(), parts());
-        Services {
-            sessions: Arc::new(Sessions::new(Arc::clone(&vault), clock1, ids1, events1)),
-            folders: Arc::new(Folders::new(clock2, ids2, events2)),
-            files: Arc::new(Files::new(clock3, ids3, events3)),
-            health: Arc::new(HealthCheck::new(
-                Arc::clone(&vault),
-                Arc::clone(&watchdog),
-                options.storage_report.clone(),
-            )),
-            auditor: Auditor::new(Arc::clone(&clock), Arc::clone(&ids)),
-            vault: Arc::clone(&vault),
-        }
+    let events = EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]);
+    let common = Common::new(Arc::clone(&clock), events);
+    let vault = Vault::start(paths, common.clone(), device);
+    let watchdog = Watchdog::start(Arc::clone(&vault), clock);
+    let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
+    let services = Services {
+        sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone())),
+        folders: Arc::new(Folders::new(common.clone())),
+        files: Arc::new(Files::new(common.clone())),
+        health: Arc::new(health),
+        auditor: common.auditor(),
+        vault: Arc::clone(&vault),
     };
     let stop = CancellationToken::new();
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();

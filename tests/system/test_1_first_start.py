@@ -34,6 +34,12 @@ def test_root_cannot_be_written_even_by_root(box: Box) -> None:
     assert box.machine.agent.run("mount -o remount,rw / && touch /usr/bin/x").status != 0
 
 
+def test_keys_cannot_be_swapped_out(box: Box) -> None:
+    pid = box.sh("systemctl show -P MainPID cofferd")
+    locked_kib = int(box.sh(f"awk '/^VmLck/ {{ print $2 }}' /proc/{pid}/status"))
+    assert locked_kib > 0
+
+
 def test_only_swap_is_compressed_memory(box: Box) -> None:
     assert box.sh("swapon --noheadings --show=NAME") == "/dev/zram0"
 

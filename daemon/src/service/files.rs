@@ -5,7 +5,6 @@
 //! most a blob without a row, which the sweep at the next unlock removes, and never a row without its bytes.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -13,12 +12,11 @@ use log::{info, warn};
 use uuid::Uuid;
 
 use super::Error;
-use super::audit::{Auditor, page};
+use super::audit::page;
 use super::caller::Caller;
-use super::events::EventBus;
+use super::common::Common;
 use super::transfer::{self, Content};
 use super::unlocked::Lease;
-use crate::model::clock::{Ids, SharedClock};
 use crate::model::event::{Event, Intent};
 use crate::model::file::File;
 use crate::model::name::FileName;
@@ -32,17 +30,13 @@ pub(crate) const MAX_PAGE: u32 = 500;
 
 /// The files of the vault.
 pub(crate) struct Files {
-    clock: SharedClock,
-    ids: Arc<Ids>,
-    events: Arc<EventBus>,
-    auditor: Auditor,
+    common: Common,
 }
 
 impl Files {
     /// A service.
-    pub(crate) fn new(clock: SharedClock, ids: Arc<Ids>, events: Arc<EventBus>) -> Self {
-        let auditor = Auditor::new(Arc::clone(&clock), Arc::clone(&ids));
-        Self { clock, ids, events, auditor }
+    pub(crate) fn new(common: Common) -> Self {
+        Self { common }
     }
 
     /// Stores a new file. `announced_bytes` is the length that the client promised, if it did; `body` is not polled
@@ -64,16 +58,16 @@ impl Files {
 
         let received = transfer::receive(caller.lease(), body, &allow).await?;
         let file = File {
-            id: self.ids.next(),
+            id: self.common.ids.next(),
             folder_id,
             name: name.as_str().to_owned(),
             blob: received.stored.id().clone(),
             size_bytes: received.size_bytes,
             sha256: received.sha256,
-            created_at: self.clock.now(),
+            created_at: self.common.clock.now(),
             created_by: caller.user.id,
         };
-        let entry = self.auditor.entry(&caller.context, "file.stored", Outcome::Success, Some(file.id));
+        let entry = self.common.auditor.entry(&caller.context, "file.stored", Outcome::Success, Some(file.id));
         let row = file.clone();
         let committed = caller.store().database.write(move |transaction| -> Result<(), Error> {
             // The world may have changed while the bytes came in.
@@ -83,7 +77,7 @@ impl Files {
             Ok(())
         });
         received.keep_if(committed.await)?;
-        self.events.publish(&Event::FileStored { file_id: file.id, size_bytes: file.size_bytes });
+        self.common.events.publish(&Event::FileStored { file_id: file.id, size_bytes: file.size_bytes });
         Ok(file)
     }
 
@@ -121,7 +115,7 @@ impl Files {
     /// Deletes a file for good.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
         caller.require(Action::Delete).await?;
-        let entry = self.auditor.entry(&caller.context, "file.deleted", Outcome::Success, Some(id));
+        let entry = self.common.auditor.entry(&caller.context, "file.deleted", Outcome::Success, Some(id));
         let forget = caller.store().file_forgetter();
         let deleted = caller.store().database.write(move |transaction| -> Result<File, Error> {
             let file = files::find(transaction, id)?.ok_or(Error::NotFound("file"))?;
@@ -131,7 +125,7 @@ impl Files {
             Ok(file)
         });
         let file = deleted.await?;
-        self.events.publish(&Event::FileDeleted { file_id: id });
+        self.common.events.publish(&Event::FileDeleted { file_id: id });
         let lease = caller.lease().clone();
         let removed = tokio::task::spawn_blocking(move || lease.store().blobs.remove(&file.blob)).await;
         if !matches!(removed, Ok(Ok(()))) {
@@ -143,7 +137,7 @@ impl Files {
     fn check_room(&self, lease: &Lease, size_bytes: u64) -> Result<(), Error> {
         let free = capacity::free_bytes(lease.store().mount_point());
         let free_bytes = free.map_err(|error| Error::storage("looking for free space", error))?;
-        self.events.check(&Intent::StoreFile { size_bytes, free_bytes })
+        self.common.events.check(&Intent::StoreFile { size_bytes, free_bytes })
     }
 }
 

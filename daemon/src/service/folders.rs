@@ -1,14 +1,11 @@
 //! Folders: create, look at, list, delete when empty.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::Error;
-use super::audit::{Auditor, page};
+use super::audit::page;
 use super::caller::Caller;
-use super::events::EventBus;
-use crate::model::clock::{Ids, SharedClock};
+use super::common::Common;
 use crate::model::event::Event;
 use crate::model::folder::{Folder, MAX_DEPTH};
 use crate::model::name::FileName;
@@ -21,17 +18,13 @@ pub(crate) const MAX_PAGE: u32 = 500;
 
 /// The folders of the vault.
 pub(crate) struct Folders {
-    clock: SharedClock,
-    ids: Arc<Ids>,
-    events: Arc<EventBus>,
-    auditor: Auditor,
+    common: Common,
 }
 
 impl Folders {
     /// A service.
-    pub(crate) fn new(clock: SharedClock, ids: Arc<Ids>, events: Arc<EventBus>) -> Self {
-        let auditor = Auditor::new(Arc::clone(&clock), Arc::clone(&ids));
-        Self { clock, ids, events, auditor }
+    pub(crate) fn new(common: Common) -> Self {
+        Self { common }
     }
 
     /// Makes a folder.
@@ -43,13 +36,13 @@ impl Folders {
     ) -> Result<Folder, Error> {
         caller.require(Action::Add).await?;
         let folder = Folder {
-            id: self.ids.next(),
+            id: self.common.ids.next(),
             parent_id,
             name: name.as_str().to_owned(),
-            created_at: self.clock.now(),
+            created_at: self.common.clock.now(),
             created_by: caller.user.id,
         };
-        let entry = self.auditor.entry(&caller.context, "folder.created", Outcome::Success, Some(folder.id));
+        let entry = self.common.auditor.entry(&caller.context, "folder.created", Outcome::Success, Some(folder.id));
         let row = folder.clone();
         let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
             if let Some(parent_id) = parent_id {
@@ -65,7 +58,7 @@ impl Folders {
             Ok(audit::insert(transaction, &entry)?)
         });
         stored.await?;
-        self.events.publish(&Event::FolderCreated { folder_id: folder.id });
+        self.common.events.publish(&Event::FolderCreated { folder_id: folder.id });
         Ok(folder)
     }
 
@@ -98,7 +91,7 @@ impl Folders {
     /// Deletes an empty folder.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
         caller.require(Action::Delete).await?;
-        let entry = self.auditor.entry(&caller.context, "folder.deleted", Outcome::Success, Some(id));
+        let entry = self.common.auditor.entry(&caller.context, "folder.deleted", Outcome::Success, Some(id));
         let deleted = caller.store().database.write(move |transaction| -> Result<(), Error> {
             folders::find(transaction, id)?.ok_or(Error::NotFound("folder"))?;
             if !folders::is_empty(transaction, id)? {
@@ -108,7 +101,7 @@ impl Folders {
             Ok(audit::insert(transaction, &entry)?)
         });
         deleted.await?;
-        self.events.publish(&Event::FolderDeleted { folder_id: id });
+        self.common.events.publish(&Event::FolderDeleted { folder_id: id });
         Ok(())
     }
 }

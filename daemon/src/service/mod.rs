@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod caller;
+pub(crate) mod common;
 pub(crate) mod device;
 pub(crate) mod error;
 pub(crate) mod events;

@@ -9,14 +9,13 @@ use lru::LruCache;
 use uuid::Uuid;
 
 use super::Error;
-use super::audit::{Auditor, Context};
+use super::audit::Context;
 use super::caller::Caller;
-use super::events::EventBus;
+use super::common::Common;
 use super::passwords::Hasher;
 use super::throttle::pause_after;
 use super::tokens::{self, Claims};
 use super::vault::Vault;
-use crate::model::clock::{Ids, SharedClock};
 use crate::model::event::Event;
 use crate::model::session::Session;
 use crate::model::user::{User, Username};
@@ -43,10 +42,7 @@ pub(crate) struct Opened {
 /// Opens, checks and ends sessions.
 pub(crate) struct Sessions {
     vault: Arc<Vault>,
-    clock: SharedClock,
-    ids: Arc<Ids>,
-    events: Arc<EventBus>,
-    auditor: Auditor,
+    common: Common,
     hasher: Hasher,
     /// By name, whether it exists or not: failures in a row, and when the next attempt is heard.
     failures: Mutex<LruCache<String, (u32, Instant)>>,
@@ -54,10 +50,8 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// For that vault.
-    pub(crate) fn new(vault: Arc<Vault>, clock: SharedClock, ids: Arc<Ids>, events: Arc<EventBus>) -> Self {
-        let auditor = Auditor::new(Arc::clone(&clock), Arc::clone(&ids));
-        let failures = Mutex::new(LruCache::new(REMEMBERED_NAMES));
-        Self { vault, clock, ids, events, auditor, hasher: Hasher::new(), failures }
+    pub(crate) fn new(vault: Arc<Vault>, common: Common) -> Self {
+        Self { vault, common, hasher: Hasher::new(), failures: Mutex::new(LruCache::new(REMEMBERED_NAMES)) }
     }
 
     /// Logs in by password. An unknown name, a wrong password and an inactive account look the same.
@@ -77,15 +71,15 @@ impl Sessions {
         let correct = self.hasher.verify(password, hash).await?;
         let mut context = Context { actor_id: user.as_ref().map(|user| user.id), request_id };
         let Some(user) = user.filter(|user| correct && user.active) else {
-            let entry = self.auditor.entry(&context, "session.open", Outcome::Failed, context.actor_id);
-            self.auditor.record(&lease, entry).await;
+            let entry = self.common.auditor.entry(&context, "session.open", Outcome::Failed, context.actor_id);
+            self.common.auditor.record(&lease, entry).await;
             return Err(Error::WrongCredentials);
         };
         self.forget_failures(&name);
         context.actor_id = Some(user.id);
-        let now = self.clock.now();
+        let now = self.common.clock.now();
         let session = Session {
-            id: self.ids.next(),
+            id: self.common.ids.next(),
             user_id: user.id,
             created_at: now,
             expires_at: now + LIFETIME,
@@ -95,26 +89,26 @@ impl Sessions {
         let claims = Claims {
             sub: user.id,
             sid: session.id,
-            jti: self.ids.next(),
+            jti: self.common.ids.next(),
             iat: now.as_second(),
             exp: session.expires_at.as_second(),
         };
         let token = tokens::issue(&claims, lease.token_key())?;
-        let entry = self.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
+        let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
         let row = session.clone();
         let stored = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
             sessions::insert(transaction, &row)?;
             audit::insert(transaction, &entry)
         });
         stored.await?;
-        self.events.publish(&Event::SessionOpened { session_id: session.id, user_id: user.id });
+        self.common.events.publish(&Event::SessionOpened { session_id: session.id, user_id: user.id });
         Ok(Opened { session, user, token })
     }
 
     /// Tells who calls, by their access token.
     pub(crate) async fn authenticate(&self, token: Option<&str>, request_id: String) -> Result<Caller, Error> {
         let lease = self.vault.lease()?;
-        let now = self.clock.now();
+        let now = self.common.clock.now();
         let claims = tokens::read(token.ok_or(Error::Unauthenticated)?, lease.token_key(), now)?;
         let found = lease.store().session(claims.sid).await?;
         let (session, user) = found.ok_or(Error::Unauthenticated)?;
@@ -122,20 +116,20 @@ impl Sessions {
             return Err(Error::Unauthenticated);
         }
         let context = Context { actor_id: Some(user.id), request_id };
-        Ok(Caller::new(user, session.id, context, lease, self.auditor.clone()))
+        Ok(Caller::new(user, session.id, context, lease, self.common.auditor.clone()))
     }
 
     /// The caller's sessions, newest first.
     pub(crate) async fn list(&self, caller: &Caller) -> Result<Vec<Session>, Error> {
-        let (user_id, now) = (caller.user.id, self.clock.now());
+        let (user_id, now) = (caller.user.id, self.common.clock.now());
         let read = caller.store().database.read(move |connection| sessions::list_valid(connection, user_id, now));
         Ok(read.await?)
     }
 
     /// Ends one of the caller's sessions at once.
     pub(crate) async fn revoke(&self, caller: &Caller, session_id: Uuid) -> Result<(), Error> {
-        let (user_id, now) = (caller.user.id, self.clock.now());
-        let entry = self.auditor.entry(&caller.context, "session.revoked", Outcome::Success, Some(session_id));
+        let (user_id, now) = (caller.user.id, self.common.clock.now());
+        let entry = self.common.auditor.entry(&caller.context, "session.revoked", Outcome::Success, Some(session_id));
         let forget = caller.store().session_forgetter();
         let revoked = caller.store().database.write(move |transaction| -> Result<bool, DatabaseError> {
             if !sessions::revoke(transaction, session_id, user_id, now)? {
@@ -148,13 +142,13 @@ impl Sessions {
         if !revoked.await? {
             return Err(Error::NotFound("session"));
         }
-        self.events.publish(&Event::SessionRevoked { session_id });
+        self.common.events.publish(&Event::SessionRevoked { session_id });
         Ok(())
     }
 
     /// Counts before the password is looked at, so that attempts at the same time count as well.
     fn begin_attempt(&self, name: &Username) -> Result<(), Error> {
-        let now = self.clock.monotonic();
+        let now = self.common.clock.monotonic();
         let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (count, not_before) = failures.get_or_insert_mut(name.as_str().to_owned(), || (0, now));
         let wait = not_before.saturating_duration_since(now);

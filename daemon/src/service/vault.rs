@@ -14,15 +14,14 @@ use tokio::sync::{Mutex, MutexGuard, mpsc};
 use zeroize::Zeroizing;
 
 use super::Error;
-use super::audit::{Auditor, Context, MAX_REPORTED_FAILURES};
+use super::audit::{Context, MAX_REPORTED_FAILURES};
+use super::common::Common;
 use super::device::Device;
 use super::error::KeyFileProblem;
-use super::events::EventBus;
 use super::files;
 use super::key_file::KeyFile;
 use super::throttle::Throttle;
 use super::unlocked::{Lease, Unlocked};
-use crate::model::clock::{Ids, SharedClock};
 use crate::model::event::Event;
 use crate::repo::audit::{self, Outcome};
 use crate::repo::store::Store;
@@ -74,10 +73,7 @@ pub(crate) enum LockReason {
 /// The vault of this box.
 pub(crate) struct Vault {
     pub(super) paths: VaultPaths,
-    pub(super) clock: SharedClock,
-    pub(super) ids: Arc<Ids>,
-    pub(super) events: Arc<EventBus>,
-    pub(super) auditor: Auditor,
+    pub(super) common: Common,
     pub(super) device: Device,
     pub(super) key_file: KeyFile,
     pub(super) setup_code_guesses: Arc<Throttle>,
@@ -99,16 +95,10 @@ enum State {
 
 impl Vault {
     /// A locked vault, or none yet. Starts the task that locks it when gocryptfs ends by itself.
-    pub(crate) fn start(
-        paths: VaultPaths,
-        clock: SharedClock,
-        ids: Arc<Ids>,
-        events: Arc<EventBus>,
-        device: Device,
-    ) -> Arc<Self> {
+    pub(crate) fn start(paths: VaultPaths, common: Common, device: Device) -> Arc<Self> {
         let throttle = |name: &str| {
             let path = paths.device.join(format!("attempts-{name}.json"));
-            Arc::new(Throttle::load(path, Arc::clone(&clock)))
+            Arc::new(Throttle::load(path, Arc::clone(&common.clock)))
         };
         let (gocryptfs_ended, ended) = mpsc::unbounded_channel();
         let vault = Arc::new(Self {
@@ -116,11 +106,8 @@ impl Vault {
             setup_code_guesses: throttle("setup-code"),
             network_guesses: throttle("network"),
             local_guesses: throttle("local"),
-            auditor: Auditor::new(Arc::clone(&clock), Arc::clone(&ids)),
             paths,
-            clock,
-            ids,
-            events,
+            common,
             device,
             state: RwLock::new(State::Locked),
             turn: Mutex::new(()),
@@ -240,7 +227,7 @@ impl Vault {
             let path = vault.lockdown_path();
             durable::replace_file(&path, b"").map_err(|error| Error::storage("writing the lockdown mark", error))?;
             if let Some(unlocked) = vault.unlocked() {
-                let now = vault.clock.now();
+                let now = vault.common.clock.now();
                 let ended =
                     unlocked.store.database.write(move |transaction| sessions::revoke_all(transaction, now)).await;
                 if let Err(error) = ended {
@@ -379,13 +366,13 @@ impl Vault {
         if failed_before > 0 {
             warn!(failed = failed_before; "the vault was unlocked after failed attempts");
         }
-        let now = self.clock.now();
-        let mut entries = vec![self.auditor.entry(context, "vault.unlocked", Outcome::Success, Some(vault_id))];
-        let rolled_back = self.auditor.entry(context, "vault.older_key_file", Outcome::Success, Some(vault_id));
+        let now = self.common.clock.now();
+        let mut entries = vec![self.common.auditor.entry(context, "vault.unlocked", Outcome::Success, Some(vault_id))];
+        let rolled_back = self.common.auditor.entry(context, "vault.older_key_file", Outcome::Success, Some(vault_id));
         let generation = unlocked.key_generation;
         let failures = failed_before.min(MAX_REPORTED_FAILURES);
         for _ in 0..failures {
-            entries.push(self.auditor.entry(context, "vault.unlock", Outcome::Failed, Some(vault_id)));
+            entries.push(self.common.auditor.entry(context, "vault.unlock", Outcome::Failed, Some(vault_id)));
         }
         unlocked
             .store
@@ -403,7 +390,7 @@ impl Vault {
                 entries.iter().try_for_each(|entry| audit::insert(transaction, entry))
             })
             .await?;
-        self.events.publish(&Event::VaultUnlocked { vault_id });
+        self.common.events.publish(&Event::VaultUnlocked { vault_id });
         Ok(())
     }
 

@@ -139,9 +139,9 @@ impl Vault {
         gocryptfs::check_usable()?;
         let staged_cipher = self.clear_the_ground()?;
         let rng = &mut system_rng();
-        let now = self.clock.now();
-        let cost = calibrate(&*self.clock, new.master_password.expose());
-        let vault_id = self.ids.next();
+        let now = self.common.clock.now();
+        let cost = calibrate(&*self.common.clock, new.master_password.expose());
+        let vault_id = self.common.ids.next();
         let mut keys = OpenKeys::create(vault_id, now, new.master_password.expose(), cost, rng);
         let recovery_key = RecoveryKey::generate(rng);
         keys.add_slot(&SlotSecret::RecoveryKey(&recovery_key), now, cost, rng);
@@ -189,14 +189,14 @@ impl Vault {
         let hash =
             passwords::hash(new.admin_password.expose()).map_err(|error| Error::internal("password hash", error))?;
         let user = User {
-            id: self.ids.next(),
+            id: self.common.ids.next(),
             username: new.username.as_str().to_owned(),
             display_name: new.display_name.clone(),
             role: Role::Admin,
             active: true,
-            created_at: self.clock.now(),
+            created_at: self.common.clock.now(),
         };
-        let entry = self.auditor.entry(context, "vault.created", Outcome::Success, Some(keys.file().vault_id()));
+        let entry = self.common.auditor.entry(context, "vault.created", Outcome::Success, Some(keys.file().vault_id()));
         Store::create(&self.paths.mount_point, |connection| -> Result<(), DatabaseError> {
             settings::set(connection, settings::VAULT_ID, &keys.file().vault_id().to_string())?;
             note_generation(connection, keys.generation())?;

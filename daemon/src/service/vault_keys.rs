@@ -47,7 +47,7 @@ impl Vault {
         let vault = Arc::clone(self);
         self.change_keys(secret, origin, context, "vault.master_password_changed", move |keys| {
             let secret = SlotSecret::MasterPassword(new.expose());
-            keys.replace_slots(&secret, vault.clock.now(), cost_of(keys), &mut system_rng());
+            keys.replace_slots(&secret, vault.common.clock.now(), cost_of(keys), &mut system_rng());
             Ok(())
         })
         .await
@@ -64,7 +64,7 @@ impl Vault {
         self.change_keys(secret, origin, context, "vault.recovery_key_replaced", move |keys| {
             let recovery_key = RecoveryKey::generate(&mut system_rng());
             let secret = SlotSecret::RecoveryKey(&recovery_key);
-            keys.replace_slots(&secret, vault.clock.now(), cost_of(keys), &mut system_rng());
+            keys.replace_slots(&secret, vault.common.clock.now(), cost_of(keys), &mut system_rng());
             Ok(recovery_key.to_text())
         })
         .await
@@ -109,7 +109,7 @@ impl Vault {
             // On a locked vault there is no audit to write to; the journal has it.
             log::info!(action, generation; "the ways to open the vault were changed");
             if let Some(unlocked) = vault.unlocked() {
-                let entry = vault.auditor.entry(&context, action, Outcome::Success, Some(vault_id));
+                let entry = vault.common.auditor.entry(&context, action, Outcome::Success, Some(vault_id));
                 let noted = unlocked.store.database.write(move |transaction| -> Result<(), DatabaseError> {
                     note_generation(transaction, generation)?;
                     audit::insert(transaction, &entry)

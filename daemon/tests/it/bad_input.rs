@@ -69,7 +69,8 @@ fn every_reply_has_an_id_and_the_clients_own_is_kept_when_it_is_sane() {
 #[test]
 fn what_is_not_http_does_not_disturb() {
     let daemon = Daemon::locked();
-    for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"GET\r\n\r\n", &[0; 100_000]] {
+    let zeros = vec![0; 100_000];
+    for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"GET\r\n\r\n", &zeros] {
         let mut stream = tcp(daemon.address);
         let _ = stream.write_all(garbage);
         let _ = stream.shutdown(std::net::Shutdown::Write);

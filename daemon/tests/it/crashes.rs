@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +16,16 @@ fn gone(pid: u32) -> bool {
     // A zombie has ended; its parent has not looked yet.
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
         || !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Sends the first part of an upload, and keeps the connection.
+fn half_an_upload(daemon: &Daemon) -> TcpStream {
+    let token = format!("Bearer {}", daemon.token);
+    let mut stream = tcp(daemon.address);
+    let headers = [("authorization", token.as_str()), ("content-length", "9000000")];
+    send_head(&mut stream, "POST", "/api/v1/files?name=half", &headers);
+    stream.write_all(&content(4_000_000, 9)).unwrap();
+    stream
 }
 
 fn wait_until_gone(pid: u32) {
@@ -32,15 +43,7 @@ fn a_killed_daemon_takes_gocryptfs_with_it_and_loses_nothing_acknowledged() {
     for (name, bytes) in &files {
         daemon.upload(name, bytes).expect(201);
     }
-    let token = format!("Bearer {}", daemon.token);
-    let mut half = tcp(daemon.address);
-    send_head(
-        &mut half,
-        "POST",
-        "/api/v1/files?name=half",
-        &[("authorization", &token), ("content-length", "9000000")],
-    );
-    half.write_all(&content(4_000_000, 9)).unwrap();
+    let _half = half_an_upload(&daemon);
     let gocryptfs = daemon.children()[0];
     let mut daemon = daemon.crash_and_restart();
     wait_until_gone(gocryptfs);
@@ -63,15 +66,7 @@ fn a_killed_daemon_takes_gocryptfs_with_it_and_loses_nothing_acknowledged() {
 fn the_rest_of_an_interrupted_upload_is_swept_at_the_next_unlock() {
     let daemon = Daemon::unlocked();
     let clean = files_below(&daemon.path("cipher")).len();
-    let token = format!("Bearer {}", daemon.token);
-    let mut half = tcp(daemon.address);
-    send_head(
-        &mut half,
-        "POST",
-        "/api/v1/files?name=half",
-        &[("authorization", &token), ("content-length", "9000000")],
-    );
-    half.write_all(&content(4_000_000, 9)).unwrap();
+    let _half = half_an_upload(&daemon);
     let start = Instant::now();
     while files_below(&daemon.path("cipher")).len() == clean {
         assert!(start.elapsed() < Duration::from_secs(20), "the upload did not begin");

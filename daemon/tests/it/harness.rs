@@ -29,7 +29,7 @@ pub(crate) struct Daemon {
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
     // Outlives the program.
-    _directory: Arc<tempfile::TempDir>,
+    directory: Arc<tempfile::TempDir>,
     pub(crate) token: String,
 }
 
@@ -93,7 +93,7 @@ impl Daemon {
             .unwrap_or_else(|| panic!("the daemon did not start: {}", log.lock().unwrap()));
         let directory = Arc::clone(directory);
         let address = address.parse().unwrap();
-        Self { child, address, state, log, reader: Some(reader), _directory: directory, token: String::new() }
+        Self { child, address, state, log, reader: Some(reader), directory, token: String::new() }
     }
 
     /// Kills the program and starts it again on what it left.
@@ -104,13 +104,13 @@ impl Daemon {
 
     /// Starts the program again on what it left, after [`Daemon::kill`].
     pub(crate) fn restart_killed(self) -> Self {
-        Self::start(&self._directory)
+        Self::start(&self.directory)
     }
 
     /// Stops the program and starts it again.
     pub(crate) fn stop_and_restart(mut self) -> Self {
         assert!(self.stop().success());
-        Self::start(&self._directory)
+        Self::start(&self.directory)
     }
 
     /// Tells the program to stop, and waits for its end.
@@ -156,7 +156,8 @@ impl Daemon {
 
     pub(crate) fn log_in(&mut self) {
         let body = json!({ "username": ADMIN, "password": ADMIN_PASSWORD });
-        self.token = self.post("/sessions", &body).expect(201)["access_token"].as_str().unwrap().to_owned();
+        let session = self.post("/sessions", &body).expect(201);
+        self.token = session["access_token"].as_str().unwrap().into();
     }
 
     pub(crate) fn health(&self) -> Value {
@@ -263,7 +264,7 @@ pub(crate) fn content(length: usize, seed: u64) -> Vec<u8> {
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes))
 }
 
 /// All regular files below a directory.

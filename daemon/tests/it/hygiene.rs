@@ -1,6 +1,8 @@
 //! Secrets stay where they belong.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -55,9 +57,26 @@ fn neither_process_dumps_core_and_the_daemon_cannot_be_traced() {
         assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
     }
     // prctl(2), PR_SET_DUMPABLE: the files in /proc of an undumpable process belong to root.
-    use std::os::unix::fs::MetadataExt;
     let owner = fs::metadata(format!("/proc/{}/mem", daemon.pid())).unwrap().uid();
     assert_eq!(owner, 0);
+}
+
+#[test]
+fn where_it_may_the_daemon_keeps_its_memory_from_swap() {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let state = directory.path().join("state");
+    // As the unit does by LimitMEMLOCK=infinity; a person without that right gets a warning in the log instead.
+    let unlimited = ["prlimit", "--memlock=unlimited:unlimited"];
+    let allowed = Command::new(unlimited[0]).args([unlimited[1], "true"]).status().unwrap().success();
+    let mut command = Command::new(if allowed { unlimited[0] } else { "env" });
+    command.args(allowed.then_some(unlimited[1])).arg(crate::harness::COFFERD);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(&state);
+    let mut daemon = Daemon::spawn(command, state, &directory);
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap().trim();
+    assert_eq!(locked != "0 kB", allowed, "{locked}");
+    daemon.send_locally("POST", "/vault", &crate::harness::creation(None)).expect(201);
+    assert_eq!(daemon.log().contains("memory is not locked"), !allowed);
 }
 
 #[test]

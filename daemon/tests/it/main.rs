@@ -1,5 +1,13 @@
 //! The daemon through its front door: the real program with real gocryptfs, SQLite and files. One module a feature.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers as well"
+)]
+
 mod bad_input;
 mod client;
 mod control;

@@ -121,15 +121,18 @@ fn an_unknown_argument_is_refused() {
 #[test]
 fn what_is_made_belongs_to_the_daemon_alone() {
     let daemon = Daemon::unlocked();
-    fn check(path: &Path) {
-        let metadata = fs::symlink_metadata(path).unwrap();
-        let mode = metadata.permissions().mode() & 0o077;
-        assert!(mode == 0 || path.ends_with("control.sock"), "{} is open to others", path.display());
-        if metadata.is_dir() {
-            fs::read_dir(path).unwrap().for_each(|entry| check(&entry.unwrap().path()));
+    is_closed_to_others(&daemon.state);
+}
+
+fn is_closed_to_others(path: &Path) {
+    let metadata = fs::symlink_metadata(path).unwrap();
+    let mode = metadata.permissions().mode() & 0o077;
+    assert!(mode == 0 || path.ends_with("control.sock"), "{} is open to others", path.display());
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            is_closed_to_others(&entry.unwrap().path());
         }
     }
-    check(&daemon.state);
 }
 
 #[test]

@@ -9,14 +9,19 @@ use serde_json::json;
 
 use crate::harness::{COFFERD, Daemon, MASTER_PASSWORD, content, creation};
 
-/// A daemon whose cipher directory lies on a small file system, in a mount namespace of its own.
+/// A daemon whose cipher directory lies on a small file system.
 fn on_small_storage(options: &str) -> Daemon {
+    prepared(&format!("mount -t tmpfs -o {options} none \"$drive\""))
+}
+
+/// A daemon in a mount namespace of its own, where that command was run first.
+fn prepared(preparation: &str) -> Daemon {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let state = directory.path().join("state");
     let drive = directory.path().join("drive");
     fs::create_dir(&drive).unwrap();
     let script = format!(
-        "mount -t tmpfs -o {options} none '{drive}' && exec '{COFFERD}' serve --listen 127.0.0.1:0 --state '{state}' --cipher '{drive}/cipher'",
+        "drive='{drive}'; {preparation} && exec '{COFFERD}' serve --listen 127.0.0.1:0 --state '{state}' --cipher '{drive}/cipher'",
         drive = drive.display(),
         state = state.display(),
     );
@@ -61,6 +66,23 @@ fn a_drive_too_small_for_a_vault_leaves_nothing_half_made() {
     assert_eq!(daemon.health()["vault"], "absent");
     assert!(!daemon.path("secrets/vault.keys").exists());
     daemon.send_locally("POST", "/vault", &creation(None)).expect_problem(507, "storage_full");
+}
+
+#[test]
+fn a_read_only_drive_is_named() {
+    let daemon = on_small_storage("size=64m,ro");
+    let problem = daemon.send_locally("POST", "/vault", &creation(None)).expect_problem(503, "storage_unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("read-only"), "{problem}");
+    assert_eq!(daemon.health()["vault"], "absent");
+}
+
+#[test]
+fn missing_fuse_is_named() {
+    let daemon = prepared("mount --bind /dev/null /dev/fuse");
+    let problem = daemon.send_locally("POST", "/vault", &creation(None)).expect_problem(503, "storage_unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("FUSE"), "{problem}");
+    assert_eq!(daemon.health()["vault"], "absent");
+    assert!(!daemon.path("secrets/vault.keys").exists());
 }
 
 #[test]

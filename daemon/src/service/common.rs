@@ -1,0 +1,30 @@
+//! What every service needs: time, identifiers, the audit, and whoever reacts to events.
+
+use std::sync::Arc;
+
+use super::audit::Auditor;
+use super::events::EventBus;
+use crate::model::clock::{Ids, SharedClock};
+
+/// Shared by all services; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(super) clock: SharedClock,
+    pub(super) ids: Arc<Ids>,
+    pub(super) events: Arc<EventBus>,
+    pub(super) auditor: Auditor,
+}
+
+impl Common {
+    /// With that clock.
+    pub(crate) fn new(clock: SharedClock, events: EventBus) -> Self {
+        let ids = Arc::new(Ids::new(Arc::clone(&clock)));
+        let auditor = Auditor::new(Arc::clone(&clock), Arc::clone(&ids));
+        Self { clock, ids, events: Arc::new(events), auditor }
+    }
+
+    /// Reads and writes the audit log.
+    pub(crate) fn auditor(&self) -> Auditor {
+        self.auditor.clone()
+    }
+}
