@@ -94,7 +94,7 @@ fn a_key_that_is_plugged_in_later_is_seen_and_its_unplugging_locks() {
     // Somebody outside of the daemon's namespace mounts and unmounts, as udev does for a stick.
     let script = format!(
         "mount --make-rshared / || exit; (read x <'{plug}'; mount --bind '{stick}' '{keys}'; echo >'{done}'; \
-         read x <'{plug}'; umount -l '{keys}'; echo >'{done}') & \
+         read x <'{plug}'; umount -l '{keys}'; echo >'{done}') >/dev/null 2>&1 & \
          exec '{COFFERD}' serve --listen 127.0.0.1:0 --state '{state}'",
         plug = path("plug"),
         done = path("done"),
