@@ -23,7 +23,6 @@ use crate::model::name::FileName;
 use crate::model::role::Action;
 use crate::repo::audit::{self, Outcome};
 use crate::repo::{files, folders};
-use crate::storage::capacity;
 
 /// Largest page of a list.
 pub(crate) const MAX_PAGE: u32 = 500;
@@ -53,10 +52,10 @@ impl Files {
         let wanted = name.as_str().to_owned();
         let check = caller.store().database.read(move |connection| check_place(connection, folder_id, &wanted));
         check.await?;
-        let allow = |more_bytes| self.check_room(caller.lease(), more_bytes);
-        allow(announced_bytes.unwrap_or(0))?;
+        let free_bytes = transfer::free_bytes(caller.lease()).await?;
+        self.check_room(announced_bytes.unwrap_or(0), free_bytes)?;
 
-        let received = transfer::receive(caller.lease(), body, &allow).await?;
+        let received = transfer::receive(caller.lease(), body, &|free_bytes| self.check_room(0, free_bytes)).await?;
         let file = File {
             id: self.common.ids.next(),
             folder_id,
@@ -134,9 +133,7 @@ impl Files {
         Ok(())
     }
 
-    fn check_room(&self, lease: &Lease, size_bytes: u64) -> Result<(), Error> {
-        let free = capacity::free_bytes(lease.store().mount_point());
-        let free_bytes = free.map_err(|error| Error::storage("looking for free space", error))?;
+    fn check_room(&self, size_bytes: u64, free_bytes: u64) -> Result<(), Error> {
         self.common.events.check(&Intent::StoreFile { size_bytes, free_bytes })
     }
 }

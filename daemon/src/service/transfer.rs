@@ -17,6 +17,7 @@ use super::Error;
 use super::unlocked::Lease;
 use crate::model::file::{BlobId, Sha256};
 use crate::repo::blobs::{BlobWriter, Stored};
+use crate::storage::capacity;
 
 /// What is written to gocryptfs at once. It is six times faster with 1 MiB than with 4 KiB, and must stay aligned.
 const WRITE_BYTES: usize = 1024 * 1024;
@@ -58,7 +59,13 @@ impl Received {
     }
 }
 
-/// Writes a body to a new blob and syncs it. `allow` is asked again for every buffer, with the bytes it holds.
+/// Room that is left on the drive.
+pub(crate) async fn free_bytes(lease: &Lease) -> Result<u64, Error> {
+    let lease = lease.clone();
+    step("looking for free space", move || capacity::free_bytes(lease.store().mount_point())).await
+}
+
+/// Writes a body to a new blob and syncs it. `allow` is asked after every buffer, with the room that is left.
 pub(crate) async fn receive(
     lease: &Lease,
     body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
@@ -80,8 +87,9 @@ pub(crate) async fn receive(
             let room = WRITE_BYTES - buffer.len();
             buffer.extend_from_slice(&frame.split_to(room.min(frame.len())));
             if buffer.len() == WRITE_BYTES {
-                allow(WRITE_BYTES as u64)?;
-                buffer = sink.write(buffer).await?;
+                let free_bytes;
+                (buffer, free_bytes) = sink.write(buffer).await?;
+                allow(free_bytes)?;
             }
         }
     }
@@ -100,7 +108,7 @@ struct Inner {
     hasher: Hasher,
     size_bytes: u64,
     // Locking waits until a running step has ended, whether somebody still waits for its result or not.
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl Sink {
@@ -108,24 +116,25 @@ impl Sink {
         let lease = lease.clone();
         let inner = step("creating a content", move || {
             let writer = lease.store().blobs.create()?;
-            Ok(Inner { writer, hasher: Hasher::new(), size_bytes: 0, _lease: lease })
+            Ok(Inner { writer, hasher: Hasher::new(), size_bytes: 0, lease })
         });
         Ok(Self { inner: Some(inner.await?) })
     }
 
-    /// Writes the buffer, and gives it back empty.
-    async fn write(&mut self, mut buffer: BytesMut) -> Result<BytesMut, Error> {
+    /// Writes the buffer, gives it back empty, and tells what room is left.
+    async fn write(&mut self, mut buffer: BytesMut) -> Result<(BytesMut, u64), Error> {
         let mut inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
         let written = step("writing a content", move || {
             inner.writer.write(&buffer)?;
             inner.hasher.update(&buffer);
             inner.size_bytes += buffer.len() as u64;
             buffer.clear();
-            Ok((inner, buffer))
+            let free_bytes = capacity::free_bytes(inner.lease.store().mount_point())?;
+            Ok((inner, buffer, free_bytes))
         });
-        let (inner, buffer) = written.await?;
+        let (inner, buffer, free_bytes) = written.await?;
         self.inner = Some(inner);
-        Ok(buffer)
+        Ok((buffer, free_bytes))
     }
 
     async fn finish(mut self) -> Result<Received, Error> {
