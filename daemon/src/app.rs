@@ -32,7 +32,7 @@ use crate::service::sessions::Sessions;
 use crate::service::tokens;
 use crate::service::vault::{LockReason, Vault, VaultPaths};
 use crate::service::watchdog::Watchdog;
-use crate::storage::{durable, hygiene, namespace};
+use crate::storage::{durable, gocryptfs, hygiene, namespace};
 
 /// File in the device directory that keeps a second daemon out.
 const LOCK_FILE: &str = "cofferd.lock";
@@ -44,6 +44,7 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     prepare_directories(&paths, &options.control_socket(), options.state.is_some())?;
     let _running = keep_others_out(&paths.device)?;
     let device = identity(&paths)?;
+    gocryptfs::clear_stale_mount(&paths.mount_point).map_err(|_| Failure::MountPoint(paths.mount_point.clone()))?;
     namespace::enter()?;
     hygiene::harden_process();
     tokens::install_provider();

@@ -13,6 +13,8 @@ pub(crate) enum Failure {
         "{directory} cannot be used: {cause}. Create it, give it to the user that runs cofferd, and check that the storage is mounted and writable."
     )]
     Directory { directory: PathBuf, cause: std::io::Error },
+    #[error("{0} is in use: something is mounted there. Unmount it first (fusermount3 -u, or umount).")]
+    MountPoint(PathBuf),
     #[error("cannot listen on {address}: {cause}. Another program may use the port; choose another with --listen.")]
     Listen { address: String, cause: std::io::Error },
     #[error("another cofferd uses {0}. Stop it first.")]
@@ -40,7 +42,7 @@ impl Failure {
             Self::Listen { .. } => 69,
             Self::Runtime(_) => 70,
             Self::Namespace(_) => 71,
-            Self::Directory { .. } => 73,
+            Self::Directory { .. } | Self::MountPoint(_) => 73,
             Self::AlreadyRunning(_) => 75,
             Self::Device(_) | Self::NoIdentity(_) => 78,
         })

@@ -106,6 +106,26 @@ pub(crate) fn initialise(cipher: &Path, passphrase: &str) -> Result<(), Gocryptf
     if status.success() { Ok(()) } else { Err(error_of(status)) }
 }
 
+/// Takes away what a gocryptfs that no longer lives left at the mount point, before this process has a namespace of
+/// its own. Our own mounts end with that namespace; this is for one that was made by hand, to recover files.
+///
+/// One that lives is left alone: somebody is using it. It is reported as [`GocryptfsError::MountPoint`].
+pub(crate) fn clear_stale_mount(mount_point: &Path) -> Result<(), GocryptfsError> {
+    if !namespace::is_mount_point(mount_point)? {
+        return Ok(());
+    }
+    let dead = fs::metadata(mount_point).is_err_and(|error| error.kind() == ErrorKind::NotConnected);
+    if !dead {
+        return Err(GocryptfsError::MountPoint);
+    }
+    warn!("a dead mount is cleaned up");
+    if umount2(mount_point, MntFlags::MNT_DETACH).is_err() {
+        // Not root: the setuid program unmounts what its caller had mounted.
+        Command::new("fusermount3").args(["-u", "-z", "--"]).arg(mount_point).status()?;
+    }
+    if namespace::is_mount_point(mount_point)? { Err(GocryptfsError::MountPoint) } else { Ok(()) }
+}
+
 /// A mounted gocryptfs. Dropping it kills the process; [`Mount::unmount`] is the orderly way.
 pub(crate) struct Mount {
     point: PathBuf,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client::{send_head, tcp};
-use crate::harness::{COFFERD, Daemon, content, files_below, run, sha256};
+use crate::harness::{COFFERD, Daemon, content, creation, files_below, run, sha256};
 
 fn gone(pid: u32) -> bool {
     // A zombie has ended; its parent has not looked yet.
@@ -115,6 +115,41 @@ fn a_cipher_directory_in_use_is_not_mounted_twice() {
     assert!(problem["detail"].as_str().unwrap().contains("another process"), "{problem}");
     assert_eq!(second.health()["vault"], "locked");
     daemon.upload("f", b"the first one is not disturbed").expect(201);
+}
+
+/// A daemon whose mount point was used by hand; `after` is what happened to that gocryptfs, in `$gocryptfs`.
+fn after_a_manual_mount(after: &str) -> (Command, std::path::PathBuf, std::sync::Arc<tempfile::TempDir>) {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let state = directory.path().join("state");
+    fs::create_dir_all(state.join("run/mnt")).unwrap();
+    fs::create_dir(directory.path().join("other")).unwrap();
+    let script = format!(
+        "cd '{root}' && echo pw | gocryptfs -init -q -scryptn 10 other && \
+         {{ echo pw | gocryptfs -q -fg other state/run/mnt >/dev/null 2>&1 & }} && \
+         until mountpoint -q state/run/mnt; do sleep 0.05; done; gocryptfs=$!; {after}; \
+         exec '{COFFERD}' serve --listen 127.0.0.1:0 --state state",
+        root = directory.path().display(),
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args(["sh", "-c", &script]);
+    (command, state, directory)
+}
+
+#[test]
+fn a_dead_mount_that_was_made_by_hand_is_cleaned_up_at_the_start() {
+    let (command, state, directory) = after_a_manual_mount("kill -KILL $gocryptfs; wait $gocryptfs");
+    let mut daemon = Daemon::spawn(command, state, &directory);
+    assert!(daemon.log().contains("a dead mount is cleaned up"), "{}", daemon.log());
+    daemon.send_locally("POST", "/vault", &creation(None)).expect(201);
+}
+
+#[test]
+fn a_living_mount_that_was_made_by_hand_is_left_alone() {
+    let (mut command, _, _directory) = after_a_manual_mount("true");
+    let (code, _, complaint) = run(&mut command);
+    assert_eq!(code, Some(73));
+    assert!(complaint.contains("something is mounted there"), "{complaint}");
 }
 
 #[test]
