@@ -108,7 +108,9 @@ def _mirror() -> str:
     """Where this machine itself gets Debian from, so that a local mirror or proxy is honoured."""
     listed = run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Created-By: Packages"])
     uris = [uri for uri in listed.decode().split() if "security" not in uri]
-    return uris[0] if uris else "http://deb.debian.org/debian/"
+    if not uris:
+        raise ToolError("apt knows no source of Debian packages: add one to /etc/apt, then run apt-get update")
+    return uris[0]
 
 
 def _finish(tree: Path) -> None:
