@@ -50,6 +50,10 @@ pub enum ProblemCode {
     WrongMasterSecret,
     /// 403: the role does not allow this.
     Forbidden,
+    /// 403: the account must set up a second factor before anything else.
+    SecondFactorNeeded,
+    /// 403: an API key or a device token cannot do this; log in.
+    SessionNeeded,
     /// 404: there is no such thing, or it is not yours.
     NotFound,
     /// 405: the address exists, but not with this method.

@@ -63,7 +63,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let network = listen(options).await?;
     let control = listen_locally(&options.control_socket())?;
 
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock = clock(options);
     let events = EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]);
     let common = Common::new(Arc::clone(&clock), events);
     let vault = Vault::start(paths, common.clone(), device);
@@ -79,7 +79,13 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     };
     let stop = CancellationToken::new();
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let server = tokio::spawn(http::server::serve(network, control, http::router(services), stop.clone()));
+    let server = tokio::spawn(http::server::serve(
+        network,
+        control,
+        http::router(services),
+        options.trusted_proxy.clone(),
+        stop.clone(),
+    ));
     info!(version = env!("CARGO_PKG_VERSION"), addresses:? = addresses; "cofferd is ready");
     tell_where_to_go(options, addresses.first());
     notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
@@ -101,6 +107,19 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         error!("the server failed unexpectedly");
     }
     Ok(())
+}
+
+#[cfg(debug_assertions)]
+fn clock(options: &Serve) -> SharedClock {
+    match &options.clock_offset {
+        Some(path) => Arc::new(crate::storage::offset_clock::OffsetClock::new(path.clone())),
+        None => Arc::new(SystemClock),
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn clock(_: &Serve) -> SharedClock {
+    Arc::new(SystemClock)
 }
 
 /// Tells systemd that we live, at half of the time it allows; but only while the watch over the key file lives.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +35,14 @@ pub(crate) struct Serve {
     /// Where to listen; may be given several times.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
     pub(crate) listen: Vec<SocketAddr>,
+    /// The address of a proxy, mostly the tunnel's on this machine, whose `CF-Connecting-IP` header is believed; may be
+    /// given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) trusted_proxy: Vec<IpAddr>,
+    /// Moves the clock by the number of seconds in this file, which may change at any time. For tests.
+    #[cfg(debug_assertions)]
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(crate) clock_offset: Option<PathBuf>,
     /// Holds vault.keys: the detachable key.
     #[arg(long, value_name = "DIR", required_unless_present = "state")]
     secrets: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! What handlers take out of a request. Everything refused here is refused before a service is asked.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -27,6 +28,10 @@ const JSON_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) String);
 
+/// Where a request really comes from, also behind a proxy that the configuration trusts. None on the control socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
+
 /// A person with a valid session on an unlocked vault: the only way for a handler to reach data.
 pub(super) struct Authenticated(pub(super) Caller);
 
@@ -35,7 +40,7 @@ impl FromRequestParts<Services> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Refusal> {
         let token = bearer(&parts.headers);
-        Ok(Self(services.sessions.authenticate(token, request_id(parts)).await?))
+        Ok(Self(services.sessions.authenticate(token, context(parts)).await?))
     }
 }
 
@@ -50,7 +55,7 @@ impl<S: Sync> FromRequestParts<S> for Anonymous {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let origin = parts.extensions.get::<Origin>().copied().unwrap_or(Origin::Network);
-        Ok(Self { origin, context: Context { actor_id: None, request_id: request_id(parts) } })
+        Ok(Self { origin, context: context(parts) })
     }
 }
 
@@ -113,8 +118,11 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn request_id(parts: &Parts) -> String {
-    parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+/// What the request says about where it comes from; nothing yet about who asks.
+fn context(parts: &Parts) -> Context {
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
+    Context { address, request_id, ..Context::default() }
 }
 
 /// Says what is wrong and where, without repeating a value: it may be a password in the wrong place.

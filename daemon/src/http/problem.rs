@@ -91,6 +91,7 @@ fn log_fault(error: &Error) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table, one arm an error")]
 fn of_service(error: Error) -> Problem {
     use ProblemCode as Code;
     match error {
@@ -109,6 +110,14 @@ fn of_service(error: Error) -> Problem {
             problem(403, Code::WrongMasterSecret, "Wrong master secret", detail)
         }
         Error::Forbidden => problem(403, Code::Forbidden, "Not allowed", "Your role does not allow this."),
+        Error::SecondFactorNeeded => {
+            let detail = "This box asks for a second factor. Set one up; then everything else works.";
+            problem(403, Code::SecondFactorNeeded, "Set up a second factor first", detail)
+        }
+        Error::SessionNeeded => {
+            let detail = "API keys and device tokens cannot change the account. Log in for this.";
+            problem(403, Code::SessionNeeded, "Log in for this", detail)
+        }
         Error::NotFound(what) => problem(404, Code::NotFound, "Not found", &format!("There is no such {what}.")),
         Error::NameTaken => {
             let detail = "There is something of that name in the folder already. Choose another name.";

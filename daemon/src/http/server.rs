@@ -4,11 +4,13 @@
 //! buffers only.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::extract::ClientAddress;
 use crate::service::vault::Origin;
 
 /// Connections at once, of both kinds together.
@@ -33,9 +36,18 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, and then until the running requests have ended.
-pub(crate) async fn serve(network: Vec<TcpListener>, control: UnixListener, router: Router, stop: CancellationToken) {
+///
+/// A peer in `trusted_proxies` is believed when it says in `CF-Connecting-IP` whom it speaks for.
+pub(crate) async fn serve(
+    network: Vec<TcpListener>,
+    control: UnixListener,
+    router: Router,
+    trusted_proxies: Vec<IpAddr>,
+    stop: CancellationToken,
+) {
     let server = Arc::new(Server {
         router,
+        trusted_proxies: trusted_proxies.into(),
         stop,
         slots: Arc::new(Semaphore::new(CONNECTIONS)),
         graceful: std::sync::Mutex::new(Some(GracefulShutdown::new())),
@@ -49,7 +61,7 @@ pub(crate) async fn serve(network: Vec<TcpListener>, control: UnixListener, rout
     }
     let local = Arc::clone(&server);
     loops.spawn(async move {
-        local.accept_all(Origin::Local, || async { control.accept().await.map(|(stream, _)| stream) }).await;
+        local.accept_all(Origin::Local, || async { control.accept().await.map(|(stream, _)| (stream, None)) }).await;
     });
     while loops.join_next().await.is_some() {}
     let graceful = server.graceful.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
@@ -60,15 +72,16 @@ pub(crate) async fn serve(network: Vec<TcpListener>, control: UnixListener, rout
     }
 }
 
-async fn accept_network(listener: &TcpListener) -> io::Result<tokio::net::TcpStream> {
-    let (stream, _) = listener.accept().await?;
+async fn accept_network(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, Option<IpAddr>)> {
+    let (stream, peer) = listener.accept().await?;
     // Without this a small reply on a kept connection waits 40 ms for the client's delayed acknowledgement.
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok((stream, Some(peer.ip().to_canonical())))
 }
 
 struct Server {
     router: Router,
+    trusted_proxies: Arc<[IpAddr]>,
     stop: CancellationToken,
     slots: Arc<Semaphore>,
     graceful: std::sync::Mutex<Option<GracefulShutdown>>,
@@ -78,7 +91,7 @@ impl Server {
     async fn accept_all<S, F>(&self, origin: Origin, accept: impl Fn() -> F)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = io::Result<S>>,
+        F: Future<Output = io::Result<(S, Option<IpAddr>)>>,
     {
         loop {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
@@ -87,7 +100,7 @@ impl Server {
                 accepted = accept() => accepted,
             };
             match accepted {
-                Ok(stream) => self.start(stream, origin, slot),
+                Ok((stream, peer)) => self.start(stream, origin, peer, slot),
                 Err(error) => {
                     warn!(error:% = error; "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -96,13 +109,16 @@ impl Server {
         }
     }
 
-    fn start<S>(&self, stream: S, origin: Origin, slot: tokio::sync::OwnedSemaphorePermit)
+    fn start<S>(&self, stream: S, origin: Origin, peer: Option<IpAddr>, slot: tokio::sync::OwnedSemaphorePermit)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let router = self.router.clone();
+        let proxied = peer.is_some_and(|peer| self.trusted_proxies.contains(&peer));
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let told = if proxied { connecting_address(request.headers()) } else { None };
             request.extensions_mut().insert(origin);
+            request.extensions_mut().insert(ClientAddress(told.or(peer)));
             router.clone().oneshot(request.map(axum::body::Body::new))
         });
         let mut builder = http1::Builder::new();
@@ -118,4 +134,10 @@ impl Server {
             drop(slot);
         });
     }
+}
+
+/// The address that Cloudflare saw the client at (developers.cloudflare.com, "Cloudflare HTTP headers").
+fn connecting_address(headers: &HeaderMap) -> Option<IpAddr> {
+    let address: IpAddr = headers.get("cf-connecting-ip")?.to_str().ok()?.trim().parse().ok()?;
+    Some(address.to_canonical())
 }

@@ -25,7 +25,7 @@ pub(super) async fn open(
     Json(body): Json<CreateSession>,
 ) -> Result<(StatusCode, axum::Json<NewSession>), Refusal> {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    let opened = sessions.open(&body.username, body.password.expose(), agent, call.context.request_id).await?;
+    let opened = sessions.open(&body.username, body.password.expose(), agent, call.context).await?;
     let reply = NewSession {
         access_token: SecretString::new(opened.token),
         token_type: "Bearer".to_owned(),
@@ -51,7 +51,7 @@ pub(super) async fn list(
         created_at: session.created_at,
         expires_at: session.expires_at,
         user_agent: session.user_agent,
-        current: session.id == caller.session_id,
+        current: Some(session.id) == caller.session_id(),
     };
     Ok(axum::Json(listed.into_iter().map(session).collect()))
 }
@@ -65,7 +65,7 @@ pub(super) async fn close_current(
     State(sessions): State<Arc<Sessions>>,
     Authenticated(caller): Authenticated,
 ) -> Result<StatusCode, Refusal> {
-    sessions.revoke(&caller, caller.session_id).await?;
+    sessions.revoke_current(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

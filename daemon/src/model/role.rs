@@ -2,28 +2,77 @@
 
 pub(crate) use coffer_api::Role;
 
-/// What a caller asks to do. Each data operation of the service layer names one.
+/// What a caller asks to do. Each operation of the service layer names one, and each route declares one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
+    /// See one's own profile, log out.
+    Profile,
+    /// Set up one's own second factors. All that an account may do which must have one and has none yet.
+    Enrol,
+    /// Change one's own profile and password; see and end one's own sessions, API keys and links.
+    Account,
     /// List folders and files, read metadata and contents.
     Read,
     /// Add folders and files.
     Add,
-    /// Delete folders and files.
-    Delete,
-    /// Read the audit log.
+    /// Change and delete what one added oneself.
+    EditOwn,
+    /// Change and delete everything.
+    Edit,
+    /// Say who may see a folder that one added oneself.
+    RestrictOwn,
+    /// Say who may see any folder.
+    Restrict,
+    /// Make and change accounts, invitations and the rules of registration.
+    ManagePeople,
+    /// Make and change groups.
+    ManageGroups,
+    /// Set variables of add-ons and clients.
+    ManageSettings,
+    /// Read, export and verify the audit log.
     ReadAudit,
+    /// Say how long the audit log is kept.
+    ManageAudit,
     /// Lock the vault, see and change its key slots.
     ManageVault,
 }
 
+impl Action {
+    /// The name in the API's description, in the audit and in docs/api.md.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Enrol => "enrol",
+            Self::Account => "account",
+            Self::Read => "read",
+            Self::Add => "add",
+            Self::EditOwn => "edit_own",
+            Self::Edit => "edit",
+            Self::RestrictOwn => "restrict_own",
+            Self::Restrict => "restrict",
+            Self::ManagePeople => "manage_people",
+            Self::ManageGroups => "manage_groups",
+            Self::ManageSettings => "manage_settings",
+            Self::ReadAudit => "read_audit",
+            Self::ManageAudit => "manage_audit",
+            Self::ManageVault => "manage_vault",
+        }
+    }
+}
+
 /// Whether a role allows an action.
-pub(crate) fn allows(role: Role, action: Action) -> bool {
+pub(crate) fn allowed(role: Role, action: Action) -> bool {
     let least = match action {
-        Action::Read => Role::Reader,
-        Action::Add => Role::Writer,
-        Action::Delete => Role::Editor,
-        Action::ReadAudit | Action::ManageVault => Role::Admin,
+        Action::Profile | Action::Enrol | Action::Account | Action::Read => Role::Reader,
+        Action::Add | Action::EditOwn | Action::RestrictOwn => Role::Writer,
+        Action::Edit => Role::Editor,
+        Action::Restrict
+        | Action::ManagePeople
+        | Action::ManageGroups
+        | Action::ManageSettings
+        | Action::ReadAudit
+        | Action::ManageAudit
+        | Action::ManageVault => Role::Admin,
     };
     role >= least
 }
@@ -49,15 +98,32 @@ mod tests {
 
     #[test]
     fn the_whole_table() {
-        use Action::{Add, Delete, ManageVault, Read, ReadAudit};
-        let actions = [Read, Add, Delete, ReadAudit, ManageVault];
-        for (role, expected) in [
-            (Role::Reader, [true, false, false, false, false]),
-            (Role::Writer, [true, true, false, false, false]),
-            (Role::Editor, [true, true, true, false, false]),
-            (Role::Admin, [true, true, true, true, true]),
+        use Action as A;
+        for (action, [reader, writer, editor, admin]) in [
+            (A::Profile, [true, true, true, true]),
+            (A::Enrol, [true, true, true, true]),
+            (A::Account, [true, true, true, true]),
+            (A::Read, [true, true, true, true]),
+            (A::Add, [false, true, true, true]),
+            (A::EditOwn, [false, true, true, true]),
+            (A::RestrictOwn, [false, true, true, true]),
+            (A::Edit, [false, false, true, true]),
+            (A::Restrict, [false, false, false, true]),
+            (A::ManagePeople, [false, false, false, true]),
+            (A::ManageGroups, [false, false, false, true]),
+            (A::ManageSettings, [false, false, false, true]),
+            (A::ReadAudit, [false, false, false, true]),
+            (A::ManageAudit, [false, false, false, true]),
+            (A::ManageVault, [false, false, false, true]),
         ] {
-            assert_eq!(actions.map(|action| allows(role, action)), expected, "{role:?}");
+            let row = [Role::Reader, Role::Writer, Role::Editor, Role::Admin].map(|role| allowed(role, action));
+            assert_eq!(row, [reader, writer, editor, admin], "{}", action.name());
+        }
+    }
+
+    #[test]
+    fn names_of_roles() {
+        for role in [Role::Reader, Role::Writer, Role::Editor, Role::Admin] {
             assert_eq!(parse(name(role)), Some(role));
         }
         assert_eq!(parse("root"), None);

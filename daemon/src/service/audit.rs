@@ -1,5 +1,6 @@
 //! Who did what. Rows are written in the transaction of the change they report; refusals get one of their own.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use log::warn;
@@ -18,10 +19,13 @@ pub(crate) const MAX_REPORTED_FAILURES: u32 = 100;
 /// Largest page of the log.
 pub(crate) const MAX_PAGE: u32 = 500;
 
-/// Who asks, in which request.
-#[derive(Clone, Debug)]
+/// Who asks, from where, in which request.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     pub(crate) actor_id: Option<Uuid>,
+    pub(crate) session_id: Option<Uuid>,
+    /// Absent on the control socket.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) request_id: String,
 }
 

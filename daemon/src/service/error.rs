@@ -37,6 +37,10 @@ pub(crate) enum Error {
     WrongMasterSecret,
     #[error("the role does not allow this")]
     Forbidden,
+    #[error("a second factor is needed first")]
+    SecondFactorNeeded,
+    #[error("only a person who logged in may do this")]
+    SessionNeeded,
     #[error("no such {0}")]
     NotFound(&'static str),
     #[error("the name is taken")]

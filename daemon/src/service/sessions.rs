@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::audit::Context;
-use super::caller::Caller;
+use super::caller::{Caller, Credential};
 use super::common::Common;
 use super::passwords::Hasher;
 use super::throttle::pause_after;
@@ -60,7 +60,7 @@ impl Sessions {
         username: &str,
         password: &str,
         user_agent: Option<String>,
-        request_id: String,
+        mut context: Context,
     ) -> Result<Opened, Error> {
         let lease = self.vault.lease()?;
         let name = Username::parse(username).map_err(|_| Error::WrongCredentials)?;
@@ -69,7 +69,7 @@ impl Sessions {
         let found = lease.store().database.read(move |connection| users::find_by_name(connection, &wanted)).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
         let correct = self.hasher.verify(password, hash).await?;
-        let mut context = Context { actor_id: user.as_ref().map(|user| user.id), request_id };
+        context.actor_id = user.as_ref().map(|user| user.id);
         let Some(user) = user.filter(|user| correct && user.active) else {
             let entry = self.common.auditor.entry(&context, "session.open", Outcome::Failed, context.actor_id);
             self.common.auditor.record(&lease, entry).await;
@@ -106,7 +106,7 @@ impl Sessions {
     }
 
     /// Tells who calls, by their access token.
-    pub(crate) async fn authenticate(&self, token: Option<&str>, request_id: String) -> Result<Caller, Error> {
+    pub(crate) async fn authenticate(&self, token: Option<&str>, mut context: Context) -> Result<Caller, Error> {
         let lease = self.vault.lease()?;
         let now = self.common.clock.now();
         let claims = tokens::read(token.ok_or(Error::Unauthenticated)?, lease.token_key(), now)?;
@@ -115,8 +115,10 @@ impl Sessions {
         if !session.is_valid(now) || !user.active || user.id != claims.sub {
             return Err(Error::Unauthenticated);
         }
-        let context = Context { actor_id: Some(user.id), request_id };
-        Ok(Caller::new(user, session.id, context, lease, self.common.auditor.clone()))
+        context.actor_id = Some(user.id);
+        context.session_id = Some(session.id);
+        let credential = Credential::Session { id: session.id, enrolment_only: false };
+        Ok(Caller::new(user, credential, context, lease, self.common.auditor.clone()))
     }
 
     /// The caller's sessions, newest first.
@@ -124,6 +126,11 @@ impl Sessions {
         let (user_id, now) = (caller.user.id, self.common.clock.now());
         let read = caller.store().database.read(move |connection| sessions::list_valid(connection, user_id, now));
         Ok(read.await?)
+    }
+
+    /// Logs the caller out.
+    pub(crate) async fn revoke_current(&self, caller: &Caller) -> Result<(), Error> {
+        self.revoke(caller, caller.session_id().ok_or(Error::SessionNeeded)?).await
     }
 
     /// Ends one of the caller's sessions at once.

@@ -9,3 +9,5 @@ pub(crate) mod gocryptfs;
 pub(crate) mod hygiene;
 pub(crate) mod journal;
 pub(crate) mod namespace;
+#[cfg(debug_assertions)]
+pub(crate) mod offset_clock;

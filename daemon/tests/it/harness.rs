@@ -18,6 +18,9 @@ pub(crate) const MASTER_PASSWORD: &str = "violet kettle orbit";
 pub(crate) const ADMIN: &str = "ada_";
 pub(crate) const ADMIN_PASSWORD: &str = "amber canoe thirteen";
 
+/// By how many seconds the program's clocks are ahead.
+const CLOCK_OFFSET: &str = "clock-offset";
+
 /// The program under test.
 pub(crate) const COFFERD: &str = env!("CARGO_BIN_EXE_cofferd");
 
@@ -70,7 +73,8 @@ impl Daemon {
     pub(crate) fn start(directory: &Arc<tempfile::TempDir>) -> Self {
         let state = directory.path().join("state");
         let mut command = Command::new(COFFERD);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(&state);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]).arg(&state);
+        command.arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET));
         Self::spawn(command, state, directory)
     }
 
@@ -142,6 +146,16 @@ impl Daemon {
             reader.join().unwrap();
         }
         self.log.lock().unwrap().clone()
+    }
+
+    /// Moves the program's clocks forward.
+    pub(crate) fn advance(&self, by: Duration) {
+        let path = self.directory.path().join(CLOCK_OFFSET);
+        let before: u64 = fs::read_to_string(&path).map_or(0, |text| text.parse().unwrap());
+        // Renamed into place: the program reads it at any moment.
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, (before + by.as_secs()).to_string()).unwrap();
+        fs::rename(fresh, path).unwrap();
     }
 
     /// A path below the state directory.
