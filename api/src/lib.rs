@@ -10,6 +10,7 @@ mod page;
 mod problem;
 mod secret;
 mod sessions;
+mod users;
 mod vault;
 
 pub use audit::AuditEntry;
@@ -19,7 +20,13 @@ pub use health::{Health, HealthStatus, KeyFileState, VaultState};
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};
 pub use secret::SecretString;
-pub use sessions::{CreateSession, NewSession, Role, Session, User};
+pub use sessions::{
+    ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, NewApiKey, NewSession, RefreshSession, Session,
+};
+pub use users::{
+    ChangePassword, ChangeProfile, ChangeUser, CreateInvitation, CreateUser, Invitation, NewInvitation, Policy,
+    Register, ResetPassword, Role, User,
+};
 pub use vault::{
     CreateVault, FirstAdmin, KeySlot, KeySlotKind, MasterCredential, NewMasterPassword, NewRecoveryKey,
     OptionalMasterPassword, UnlockVault, VaultCreated,

@@ -44,12 +44,22 @@ pub enum ProblemCode {
     Unauthenticated,
     /// 401: the name or the password is wrong.
     WrongCredentials,
+    /// 401: the second factor is wrong or used, or the challenge has ended.
+    WrongSecondFactor,
+    /// 403: the password that was asked for again is wrong.
+    WrongPassword,
     /// 403: the setup code is missing or wrong.
     WrongSetupCode,
     /// 403: the master password or recovery key is wrong.
     WrongMasterSecret,
     /// 403: the role does not allow this.
     Forbidden,
+    /// 403: strangers may not register.
+    RegistrationClosed,
+    /// 403: the invitation was used, taken back or has expired.
+    WrongInvitation,
+    /// 403: not a token that the cloud issued for this device, or an expired one.
+    WrongDeviceToken,
     /// 403: the account must set up a second factor before anything else.
     SecondFactorNeeded,
     /// 403: an API key or a device token cannot do this; log in.
@@ -60,6 +70,14 @@ pub enum ProblemCode {
     MethodNotAllowed,
     /// 409: the name is taken in that folder.
     NameTaken,
+    /// 409: the last active administrator must stay one.
+    LastAdmin,
+    /// 409: administrators change their own account like everybody else.
+    OwnAccount,
+    /// 409: the subject of the device token is linked to another account.
+    LinkTaken,
+    /// 409: there are as many of these as there may be.
+    LimitReached,
     /// 409: the folder still holds something.
     FolderNotEmpty,
     /// 409: there is a vault already.

@@ -1,50 +1,55 @@
-//! People and their sessions.
+//! Sessions, and the other credentials.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::SecretString;
-
-/// What a person may do; each includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Looks and downloads.
-    Reader,
-    /// Adds files and folders.
-    Writer,
-    /// Changes and deletes them.
-    Editor,
-    /// Manages people and the vault.
-    Admin,
-}
+use crate::{Role, SecretString, User};
 
 /// Opens a session.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSession {
     /// The account's name.
+    #[schema(example = "ada_l")]
     pub username: String,
     /// The account's password.
+    #[schema(example = "amber canoe thirteen")]
     pub password: SecretString,
+    /// What to call the session in the list, 1 to 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Ada's phone")]
+    pub name: Option<String>,
 }
 
-/// A session with its token, shown this once.
+/// A session with its tokens, shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct NewSession {
     /// Send it as `Authorization: Bearer`.
     pub access_token: SecretString,
     /// Always `Bearer`.
     pub token_type: String,
-    /// Names the session.
-    pub session_id: Uuid,
-    /// From then on the token is refused.
+    /// From then on the access token is refused: 15 minutes.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
+    /// Gets the next pair of tokens, once. Using it twice ends the session.
+    pub refresh_token: SecretString,
+    /// The session ends then, when it is not refreshed before.
+    #[schema(value_type = String, format = DateTime)]
+    pub session_expires_at: Timestamp,
+    /// Names the session.
+    pub session_id: Uuid,
     /// Whose session it is.
     pub user: User,
+}
+
+/// Gets the next pair of tokens.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshSession {
+    /// The refresh token of the pair before.
+    pub refresh_token: SecretString,
 }
 
 /// One of the caller's sessions.
@@ -52,27 +57,90 @@ pub struct NewSession {
 pub struct Session {
     /// Names the session.
     pub id: Uuid,
+    /// What its owner calls it; `unnamed` when they did not say.
+    pub name: String,
+    /// The `User-Agent` that opened it, cut to 200 characters.
+    pub user_agent: Option<String>,
+    /// Where it was last used from.
+    #[schema(example = "192.0.2.7")]
+    pub address: Option<String>,
     /// When it was opened.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// When it was last used, to a minute.
+    #[schema(value_type = String, format = DateTime)]
+    pub last_used_at: Timestamp,
     /// When it ends by itself.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
-    /// The `User-Agent` that opened it, cut to 200 characters.
-    pub user_agent: Option<String>,
     /// True for the session that asks.
     pub current: bool,
 }
 
-/// A person, as everybody with an account may see them.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct User {
-    /// Names the account.
-    pub id: Uuid,
-    /// What they log in with.
-    pub username: String,
-    /// What others see.
-    pub display_name: String,
-    /// What they may do.
+/// Asks for an API key.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateApiKey {
+    /// 1 to 100 characters.
+    #[schema(example = "backup of the laptop")]
+    pub name: String,
+    /// The most that the key may do; not more than its owner.
     pub role: Role,
+    /// The folder that the key cannot leave; the whole vault when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_id: Option<Uuid>,
+    /// From then on it is refused; never when absent. At most ten years ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key with which a program acts for its owner.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ApiKey {
+    /// Names the key.
+    pub id: Uuid,
+    /// What its owner calls it.
+    pub name: String,
+    /// The most that it may do.
+    pub role: Role,
+    /// The folder that it cannot leave.
+    pub folder_id: Option<Uuid>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it ends.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to a minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A new key, shown this once.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct NewApiKey {
+    /// The key's data.
+    #[serde(flatten)]
+    pub api_key: ApiKey,
+    /// Send it as `Authorization: Bearer`.
+    pub key: SecretString,
+}
+
+/// Links the caller's account to a person of the cloud.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDeviceLink {
+    /// A valid token that the cloud issued for this device and that person.
+    pub device_token: SecretString,
+}
+
+/// The person of the cloud that an account is linked to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeviceLink {
+    /// The cloud's name for the person.
+    pub subject: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
 }

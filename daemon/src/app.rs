@@ -22,14 +22,20 @@ use crate::cli::Serve;
 use crate::exit::Failure;
 use crate::http::{self, Services};
 use crate::model::clock::{SharedClock, SystemClock};
+use crate::service::accounts::Accounts;
+use crate::service::api_keys::ApiKeys;
 use crate::service::common::Common;
 use crate::service::device::Device;
+use crate::service::device_links::DeviceLinks;
 use crate::service::events::EventBus;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::health::HealthCheck;
+use crate::service::password_check::PasswordCheck;
+use crate::service::passwords::Hasher;
 use crate::service::sessions::Sessions;
 use crate::service::tokens;
+use crate::service::users::Users;
 use crate::service::vault::{LockReason, Vault, VaultPaths};
 use crate::service::watchdog::Watchdog;
 use crate::storage::{durable, gocryptfs, hygiene, namespace};
@@ -69,8 +75,14 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let vault = Vault::start(paths, common.clone(), device);
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
+    let hasher = Arc::new(Hasher::new());
+    let password_check = Arc::new(PasswordCheck::new(&common, Arc::clone(&hasher)));
     let services = Services {
-        sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone())),
+        sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
+        accounts: Arc::new(Accounts::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
+        users: Arc::new(Users::new(common.clone(), hasher, password_check)),
+        api_keys: Arc::new(ApiKeys::new(common.clone())),
+        device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
         folders: Arc::new(Folders::new(common.clone())),
         files: Arc::new(Files::new(common.clone())),
         health: Arc::new(health),

@@ -24,6 +24,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     tags(
         (name = "vault", description = "The life of the vault: create, unlock, lock, and the ways in."),
         (name = "sessions", description = "Log in, log out."),
+        (name = "people", description = "Accounts: register, invite, change, delete; the rules for all of them."),
+        (name = "credentials", description = "API keys for programs, and the link to a person of the cloud."),
         (name = "folders", description = "Folders."),
         (name = "files", description = "Files and their contents."),
         (name = "audit", description = "Who did what."),

@@ -8,7 +8,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use coffer_api::FieldProblem;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -98,6 +100,16 @@ impl<T: DeserializeOwned + Send, S: Sync> FromRequestParts<S> for Parameters<T> 
         })?;
         Ok(Self(parameters))
     }
+}
+
+/// Which part of a list that is ordered by id.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageParameters {
+    /// 1 to 500; 50 when absent.
+    pub(super) limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub(super) cursor: Option<Uuid>,
 }
 
 /// The id in the path. One that is not a UUID names nothing.

@@ -47,7 +47,7 @@ pub(super) struct ListFiles {
 /// Upload a file: its bytes are the body, of any length.
 ///
 /// Everything that can be refused is refused before the body is read. The reply means that the file is on disk.
-#[utoipa::path(post, path = "/files", tag = "files", security(("token" = [])), params(Upload),
+#[utoipa::path(post, path = "/files", tag = "files", extensions(("x-action" = json!("add"))), security(("token" = [])), params(Upload),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
     (status = 201, body = File),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
@@ -73,7 +73,7 @@ pub(super) async fn upload(
 }
 
 /// List the files directly inside a folder.
-#[utoipa::path(get, path = "/files", tag = "files", security(("token" = [])), params(ListFiles), responses(
+#[utoipa::path(get, path = "/files", tag = "files", extensions(("x-action" = json!("read"))), security(("token" = [])), params(ListFiles), responses(
     (status = 200, body = Page<File>),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -89,7 +89,7 @@ pub(super) async fn list(
 }
 
 /// Look at a file.
-#[utoipa::path(get, path = "/files/{id}", tag = "files", security(("token" = [])), params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/files/{id}", tag = "files", extensions(("x-action" = json!("read"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 200, body = File),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -102,7 +102,7 @@ pub(super) async fn get(
 }
 
 /// Delete a file for good.
-#[utoipa::path(delete, path = "/files/{id}", tag = "files", security(("token" = [])), params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/files/{id}", tag = "files", extensions(("x-action" = json!("edit_own"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 204, description = "deleted"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -116,7 +116,7 @@ pub(super) async fn delete(
 }
 
 /// Download a file. Knows `Range` (one part), `If-Range`, `If-None-Match` and HEAD.
-#[utoipa::path(get, path = "/files/{id}/content", tag = "files", security(("token" = [])), params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/files/{id}/content", tag = "files", extensions(("x-action" = json!("read"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 200, description = "all of it", body = Vec<u8>, content_type = "application/octet-stream"),
     (status = 206, description = "the part asked for", body = Vec<u8>, content_type = "application/octet-stream"),
     (status = 304, description = "the client has it"),

@@ -31,7 +31,7 @@ pub(super) struct ListFolders {
 }
 
 /// Create a folder.
-#[utoipa::path(post, path = "/folders", tag = "folders", security(("token" = [])), request_body = CreateFolder, responses(
+#[utoipa::path(post, path = "/folders", tag = "folders", extensions(("x-action" = json!("add"))), security(("token" = [])), request_body = CreateFolder, responses(
     (status = 201, body = Folder),
     (status = 404, description = "no such parent", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
@@ -48,7 +48,7 @@ pub(super) async fn create(
 }
 
 /// List the folders directly inside one.
-#[utoipa::path(get, path = "/folders", tag = "folders", security(("token" = [])), params(ListFolders), responses(
+#[utoipa::path(get, path = "/folders", tag = "folders", extensions(("x-action" = json!("read"))), security(("token" = [])), params(ListFolders), responses(
     (status = 200, body = Page<Folder>),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -64,7 +64,7 @@ pub(super) async fn list(
 }
 
 /// Look at a folder.
-#[utoipa::path(get, path = "/folders/{id}", tag = "folders", security(("token" = [])), params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/folders/{id}", tag = "folders", extensions(("x-action" = json!("read"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 200, body = Folder),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -77,7 +77,7 @@ pub(super) async fn get(
 }
 
 /// Delete an empty folder.
-#[utoipa::path(delete, path = "/folders/{id}", tag = "folders", security(("token" = [])), params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/folders/{id}", tag = "folders", extensions(("x-action" = json!("edit_own"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 204, description = "deleted"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "not empty", body = Problem, content_type = "application/problem+json"),

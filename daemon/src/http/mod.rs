@@ -2,8 +2,10 @@
 //!
 //! A handler extracts, calls one method of a service, and wraps the result. It sees services and values only.
 
+mod accounts;
 mod audit;
 mod conditional;
+mod credentials;
 mod docs;
 mod extract;
 mod files;
@@ -24,11 +26,15 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::service::accounts::Accounts;
+use crate::service::api_keys::ApiKeys;
 use crate::service::audit::Auditor;
+use crate::service::device_links::DeviceLinks;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::health::HealthCheck;
 use crate::service::sessions::Sessions;
+use crate::service::users::Users;
 use crate::service::vault::Vault;
 
 /// The services, of which each handler asks for the one it needs.
@@ -36,6 +42,10 @@ use crate::service::vault::Vault;
 pub(crate) struct Services {
     pub(crate) vault: Arc<Vault>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) users: Arc<Users>,
+    pub(crate) api_keys: Arc<ApiKeys>,
+    pub(crate) device_links: Arc<DeviceLinks>,
     pub(crate) folders: Arc<Folders>,
     pub(crate) files: Arc<Files>,
     pub(crate) health: Arc<HealthCheck>,
@@ -53,10 +63,22 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(vault::replace_recovery_key))
         .routes(routes!(vault::list_key_slots))
         .routes(routes!(vault::remove_key_slot))
-        .routes(routes!(sessions::open, sessions::list))
+        .routes(routes!(sessions::open, sessions::list, sessions::close_others))
+        .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::close_current))
         .routes(routes!(sessions::close))
-        .routes(routes!(users::me))
+        .routes(routes!(users::me, users::change_me))
+        .routes(routes!(users::change_my_password))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::change, users::delete))
+        .routes(routes!(users::reset_password))
+        .routes(routes!(users::policy, users::set_policy))
+        .routes(routes!(accounts::register))
+        .routes(routes!(accounts::invitations, accounts::invite))
+        .routes(routes!(accounts::revoke_invitation))
+        .routes(routes!(credentials::list_keys, credentials::create_key))
+        .routes(routes!(credentials::delete_key))
+        .routes(routes!(credentials::device_link, credentials::link_device, credentials::unlink_device))
         .routes(routes!(folders::create, folders::list))
         .routes(routes!(folders::get, folders::delete))
         .routes(routes!(files::upload, files::list))

@@ -99,6 +99,13 @@ fn of_service(error: Error) -> Problem {
         Error::WrongCredentials => {
             problem(401, Code::WrongCredentials, "Wrong credentials", "The user name or the password is wrong.")
         }
+        Error::WrongPassword => {
+            problem(403, Code::WrongPassword, "Wrong password", "This is not the password of your account.")
+        }
+        Error::WrongSecondFactor => {
+            let detail = "The code is wrong or was used before, or the login took too long. Begin again if need be.";
+            problem(401, Code::WrongSecondFactor, "Wrong second factor", detail)
+        }
         Error::WrongSetupCode => problem(
             403,
             Code::WrongSetupCode,
@@ -122,6 +129,37 @@ fn of_service(error: Error) -> Problem {
         Error::NameTaken => {
             let detail = "There is something of that name in the folder already. Choose another name.";
             problem(409, Code::NameTaken, "The name is taken", detail)
+        }
+        Error::UsernameTaken => {
+            problem(409, Code::NameTaken, "The name is taken", "There is an account of that name. Choose another name.")
+        }
+        Error::RegistrationClosed => {
+            let detail = "Ask an administrator for an invitation.";
+            problem(403, Code::RegistrationClosed, "Registration is closed", detail)
+        }
+        Error::WrongInvitation => {
+            let detail = "The invitation was used, taken back, or has expired. Ask for another one.";
+            problem(403, Code::WrongInvitation, "The invitation is not valid", detail)
+        }
+        Error::LastAdmin => {
+            let detail = "This is the last active administrator. Make somebody else one first.";
+            problem(409, Code::LastAdmin, "The last administrator must stay", detail)
+        }
+        Error::OwnAccount => {
+            let detail = "On your own account this needs your password: use the addresses below /users/me.";
+            problem(409, Code::OwnAccount, "Not on your own account", detail)
+        }
+        Error::WrongDeviceToken => {
+            let detail = "The token is not one for this device, or it has expired. Get a fresh one.";
+            problem(403, Code::WrongDeviceToken, "The device token is not valid", detail)
+        }
+        Error::LinkTaken => {
+            let detail = "The token's subject is linked to another account of this box. Unlink it there first.";
+            problem(409, Code::LinkTaken, "Linked already", detail)
+        }
+        Error::LimitReached { what, limit } => {
+            let detail = format!("There are {limit} {what} already. Remove some first.");
+            problem(409, Code::LimitReached, "Too many", &detail)
         }
         Error::FolderNotEmpty => {
             problem(409, Code::FolderNotEmpty, "The folder is not empty", "Delete or move what is in it first.")

@@ -4,19 +4,26 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use coffer_api::{CreateSession, NewSession, Problem, SecretString, Session};
+use coffer_api::{CreateSession, NewSession, Problem, RefreshSession, SecretString, Session};
+use zeroize::Zeroizing;
 
 use super::extract::{Anonymous, Authenticated, Id, Json};
 use super::problem::Refusal;
 use super::users::wire;
-use crate::service::sessions::Sessions;
+use crate::model::session;
+use crate::model::user::DisplayName;
+use crate::service::Error;
+use crate::service::sessions::{Login, Opened, Sessions};
 
 /// Log in.
-#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession, responses(
+#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession, 
+    extensions(("x-action" = json!("public"))), responses(
     (status = 201, body = NewSession),
     (status = 401, description = "wrong credentials", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "too many log in at once", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn open(
     State(sessions): State<Arc<Sessions>>,
@@ -24,20 +31,35 @@ pub(super) async fn open(
     headers: HeaderMap,
     Json(body): Json<CreateSession>,
 ) -> Result<(StatusCode, axum::Json<NewSession>), Refusal> {
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    let opened = sessions.open(&body.username, body.password.expose(), agent, call.context).await?;
-    let reply = NewSession {
-        access_token: SecretString::new(opened.token),
-        token_type: "Bearer".to_owned(),
-        session_id: opened.session.id,
-        expires_at: opened.session.expires_at,
-        user: wire(&opened.user),
-    };
-    Ok((StatusCode::CREATED, axum::Json(reply)))
+    let session_name = body.name.as_deref().map(session_name).transpose()?;
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    let password = Zeroizing::new(body.password.expose().to_owned());
+    let login = Login { username: body.username, password, session_name, user_agent };
+    let opened = sessions.open(login, call.context).await?;
+    Ok((StatusCode::CREATED, axum::Json(new_session(opened))))
+}
+
+/// Get the next pair of tokens.
+///
+/// A refresh token works once. When one comes a second time, somebody else has it: the session ends.
+#[utoipa::path(post, path = "/sessions/refresh", tag = "sessions", request_body = RefreshSession, 
+    extensions(("x-action" = json!("public"))), responses(
+    (status = 200, body = NewSession),
+    (status = 401, description = "not a valid refresh token, or one that was used", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn refresh(
+    State(sessions): State<Arc<Sessions>>,
+    call: Anonymous,
+    Json(body): Json<RefreshSession>,
+) -> Result<axum::Json<NewSession>, Refusal> {
+    let opened = sessions.refresh(body.refresh_token.expose(), call.context).await?;
+    Ok(axum::Json(new_session(opened)))
 }
 
 /// List your sessions.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", security(("token" = [])), responses(
+#[utoipa::path(get, path = "/sessions", tag = "sessions", security(("token" = [])), 
+    extensions(("x-action" = json!("account"))), responses(
     (status = 200, body = Vec<Session>),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -45,20 +67,29 @@ pub(super) async fn list(
     State(sessions): State<Arc<Sessions>>,
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<Vec<Session>>, Refusal> {
+    let current = caller.session_id();
     let listed = sessions.list(&caller).await?;
-    let session = |session: crate::model::session::Session| Session {
-        id: session.id,
-        created_at: session.created_at,
-        expires_at: session.expires_at,
-        user_agent: session.user_agent,
-        current: Some(session.id) == caller.session_id(),
-    };
-    Ok(axum::Json(listed.into_iter().map(session).collect()))
+    Ok(axum::Json(listed.into_iter().map(|session| wire_session(session, current)).collect()))
+}
+
+/// End all your sessions but this one.
+#[utoipa::path(delete, path = "/sessions", tag = "sessions", security(("token" = [])), 
+    extensions(("x-action" = json!("account"))), responses(
+    (status = 204, description = "ended"),
+    (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn close_others(
+    State(sessions): State<Arc<Sessions>>,
+    Authenticated(caller): Authenticated,
+) -> Result<StatusCode, Refusal> {
+    sessions.revoke_others(&caller).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Log out.
-#[utoipa::path(delete, path = "/sessions/current", tag = "sessions", security(("token" = [])), responses(
-    (status = 204, description = "the token is refused from now on"),
+#[utoipa::path(delete, path = "/sessions/current", tag = "sessions", security(("token" = [])), 
+    extensions(("x-action" = json!("profile"))), responses(
+    (status = 204, description = "the tokens are refused from now on"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn close_current(
@@ -70,8 +101,9 @@ pub(super) async fn close_current(
 }
 
 /// End one of your sessions.
-#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", security(("token" = [])),
-    params(("id" = uuid::Uuid, Path)), responses((status = 204, description = "ended"),
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", security(("token" = [])), params(("id" = uuid::Uuid, Path)), 
+    extensions(("x-action" = json!("account"))), responses(
+    (status = 204, description = "ended"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such session of yours", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -82,4 +114,33 @@ pub(super) async fn close(
 ) -> Result<StatusCode, Refusal> {
     sessions.revoke(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn session_name(text: &str) -> Result<DisplayName, Error> {
+    DisplayName::parse(text).map_err(|error| Error::field("name", error.to_string()))
+}
+
+fn new_session(opened: Opened) -> NewSession {
+    NewSession {
+        access_token: SecretString::new(opened.access_token),
+        token_type: "Bearer".to_owned(),
+        expires_at: opened.access_expires_at,
+        refresh_token: SecretString::new(opened.refresh_token),
+        session_expires_at: opened.session.expires_at,
+        session_id: opened.session.id,
+        user: wire(opened.user),
+    }
+}
+
+fn wire_session(session: session::Session, current: Option<uuid::Uuid>) -> Session {
+    Session {
+        current: Some(session.id) == current,
+        id: session.id,
+        name: session.name,
+        user_agent: session.user_agent,
+        address: session.address,
+        created_at: session.created_at,
+        last_used_at: session.last_used_at,
+        expires_at: session.expires_at,
+    }
 }

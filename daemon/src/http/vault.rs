@@ -22,7 +22,7 @@ use crate::service::vault::{LockReason, MasterSecret, Origin, Vault};
 use crate::service::vault_create::NewVault;
 
 /// Where the vault is in its life. The same as `/health`.
-#[utoipa::path(get, path = "/vault", tag = "vault", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/vault", tag = "vault", extensions(("x-action" = json!("public"))), responses((status = 200, body = Health)))]
 pub(super) async fn status(State(health): State<Arc<HealthCheck>>) -> axum::Json<Health> {
     axum::Json(health.look())
 }
@@ -30,7 +30,7 @@ pub(super) async fn status(State(health): State<Arc<HealthCheck>>) -> axum::Json
 /// Create the vault and its first administrator.
 ///
 /// Needs the setup code of the box. The reply holds the recovery key, this once; the vault is unlocked.
-#[utoipa::path(post, path = "/vault", tag = "vault", request_body = CreateVault, responses(
+#[utoipa::path(post, path = "/vault", tag = "vault", extensions(("x-action" = json!("setup_code"))), request_body = CreateVault, responses(
     (status = 201, body = VaultCreated),
     (status = 403, description = "wrong setup code", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "there is a vault already", body = Problem, content_type = "application/problem+json"),
@@ -57,7 +57,7 @@ pub(super) async fn create(
 }
 
 /// Unlock the vault, with the master password or the recovery key.
-#[utoipa::path(post, path = "/vault/unlock", tag = "vault", request_body = UnlockVault, responses(
+#[utoipa::path(post, path = "/vault/unlock", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = UnlockVault, responses(
     (status = 200, body = Health),
     (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "unlocked already, or no vault", body = Problem, content_type = "application/problem+json"),
@@ -80,7 +80,7 @@ pub(super) async fn unlock(
 ///
 /// Proved by an administrator's token, by the master password, or by the control socket. When the reply arrives
 /// nothing is readable any more.
-#[utoipa::path(post, path = "/vault/lock", tag = "vault", request_body = OptionalMasterPassword, security((), ("token" = [])),
+#[utoipa::path(post, path = "/vault/lock", tag = "vault", extensions(("x-action" = json!("manage_vault"))), request_body = OptionalMasterPassword, security((), ("token" = [])),
     responses((status = 200, body = Health),
     (status = 401, description = "no credential", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "wrong secret or role", body = Problem, content_type = "application/problem+json"),
@@ -99,7 +99,7 @@ pub(super) async fn lock(
 /// Begin a lockdown: end every session, lock the vault, and refuse to unlock it.
 ///
 /// Proved like locking. Lasts over a restart, until it is ended with the master password.
-#[utoipa::path(put, path = "/vault/lockdown", tag = "vault", request_body = OptionalMasterPassword,
+#[utoipa::path(put, path = "/vault/lockdown", tag = "vault", extensions(("x-action" = json!("manage_vault"))), request_body = OptionalMasterPassword,
     security((), ("token" = [])), responses((status = 200, body = Health),
     (status = 401, description = "no credential", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "wrong secret or role", body = Problem, content_type = "application/problem+json"),
@@ -116,7 +116,7 @@ pub(super) async fn begin_lockdown(
 }
 
 /// End a lockdown. The vault stays locked.
-#[utoipa::path(delete, path = "/vault/lockdown", tag = "vault", request_body = MasterCredential, responses(
+#[utoipa::path(delete, path = "/vault/lockdown", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
     (status = 200, body = Health),
     (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -132,7 +132,7 @@ pub(super) async fn end_lockdown(
 }
 
 /// Change the master password. Works on the locked vault as well; the data is not touched.
-#[utoipa::path(put, path = "/vault/master-password", tag = "vault", request_body = NewMasterPassword, responses(
+#[utoipa::path(put, path = "/vault/master-password", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = NewMasterPassword, responses(
     (status = 204, description = "changed"),
     (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "too weak", body = Problem, content_type = "application/problem+json"),
@@ -150,7 +150,7 @@ pub(super) async fn change_master_password(
 }
 
 /// Make a new recovery key. The reply holds it, this once; earlier ones no longer work.
-#[utoipa::path(post, path = "/vault/recovery-key", tag = "vault", request_body = MasterCredential, responses(
+#[utoipa::path(post, path = "/vault/recovery-key", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
     (status = 201, body = NewRecoveryKey),
     (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -165,7 +165,7 @@ pub(super) async fn replace_recovery_key(
 }
 
 /// List the ways to open the vault.
-#[utoipa::path(post, path = "/vault/key-slots/list", tag = "vault", request_body = MasterCredential, responses(
+#[utoipa::path(post, path = "/vault/key-slots/list", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
     (status = 200, body = Vec<KeySlot>),
     (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -189,7 +189,7 @@ pub(super) async fn list_key_slots(
 }
 
 /// Remove one way to open the vault. The last master password stays.
-#[utoipa::path(delete, path = "/vault/key-slots/{id}", tag = "vault", request_body = MasterCredential,
+#[utoipa::path(delete, path = "/vault/key-slots/{id}", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential,
     params(("id" = uuid::Uuid, Path)), responses((status = 204, description = "removed"),
     (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such slot", body = Problem, content_type = "application/problem+json"),

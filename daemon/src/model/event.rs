@@ -18,6 +18,12 @@ pub(crate) enum Event {
     SessionOpened { session_id: Uuid, user_id: Uuid },
     /// A person logged out, or the session was revoked.
     SessionRevoked { session_id: Uuid },
+    /// An account was made.
+    UserCreated { user_id: Uuid },
+    /// An account's profile or rights were changed.
+    UserChanged { user_id: Uuid },
+    /// An account was deleted; what it made stays.
+    UserDeleted { user_id: Uuid },
     /// A folder was made.
     FolderCreated { folder_id: Uuid },
     /// A folder was deleted.
@@ -35,6 +41,9 @@ impl Event {
             Self::VaultUnlocked { .. } => "vault.unlocked",
             Self::SessionOpened { .. } => "session.opened",
             Self::SessionRevoked { .. } => "session.revoked",
+            Self::UserCreated { .. } => "user.created",
+            Self::UserChanged { .. } => "user.changed",
+            Self::UserDeleted { .. } => "user.deleted",
             Self::FolderCreated { .. } => "folder.created",
             Self::FolderDeleted { .. } => "folder.deleted",
             Self::FileStored { .. } => "file.stored",
@@ -47,6 +56,7 @@ impl Event {
         match *self {
             Self::VaultUnlocked { vault_id } => vault_id,
             Self::SessionOpened { session_id, .. } | Self::SessionRevoked { session_id } => session_id,
+            Self::UserCreated { user_id } | Self::UserChanged { user_id } | Self::UserDeleted { user_id } => user_id,
             Self::FolderCreated { folder_id } | Self::FolderDeleted { folder_id } => folder_id,
             Self::FileStored { file_id, .. } | Self::FileDeleted { file_id } => file_id,
         }

@@ -1,11 +1,15 @@
 //! Values that cannot be wrong. No I/O.
 
+pub(crate) mod api_key;
 pub(crate) mod clock;
+pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod folder;
+pub(crate) mod invitation;
 pub(crate) mod name;
 pub(crate) mod password;
+pub(crate) mod policy;
 pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod user;

@@ -1,9 +1,13 @@
 //! What is stored: SQL, the caches in front of it, and the blobs. Finds or does not find; decides nothing.
 
+pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod blobs;
+pub(crate) mod device_links;
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod invitations;
+pub(crate) mod policy;
 mod row;
 pub(crate) mod sessions;
 pub(crate) mod settings;
@@ -17,8 +21,12 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::storage::database::DatabaseError;
 
-static MIGRATIONS: LazyLock<Migrations<'static>> =
-    LazyLock::new(|| Migrations::new(vec![M::up(include_str!("migrations/0001_foundation.sql"))]));
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    Migrations::new(vec![
+        M::up(include_str!("migrations/0001_foundation.sql")),
+        M::up(include_str!("migrations/0002_accounts.sql")),
+    ])
+});
 
 /// Brings the schema up to date. Refuses a database that a newer version has already changed.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 use uuid::Uuid;
 
+use crate::model::role::{self, Role};
 use crate::storage::database::DatabaseError;
 
 pub(super) fn id(row: &Row<'_>, column: &str) -> Result<Uuid, DatabaseError> {
@@ -20,6 +21,10 @@ pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, DatabaseErr
 
 pub(super) fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, DatabaseError> {
     row.get::<_, Option<i64>>(column)?.map(parse_time).transpose()
+}
+
+pub(super) fn role(row: &Row<'_>, column: &str) -> Result<Role, DatabaseError> {
+    role::parse(&row.get::<_, String>(column)?).ok_or(DatabaseError::Value("role"))
 }
 
 fn parse_id(text: &str) -> Result<Uuid, DatabaseError> {

@@ -9,10 +9,9 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::blobs::Blobs;
-use super::{files, migrate, sessions, users};
+use super::{files, migrate, policy, sessions, users};
 use crate::model::file::File;
-use crate::model::session::Session;
-use crate::model::user::User;
+use crate::model::session::SessionOfUser;
 use crate::storage::database::{self, Database, DatabaseError};
 use crate::storage::journal;
 
@@ -34,7 +33,7 @@ pub(crate) struct Store {
     // Filled and emptied by the database's thread alone, so that a row which is read just before it changes cannot
     // be put into the cache just after.
     files: Arc<Mutex<LruCache<Uuid, File>>>,
-    sessions: Arc<Mutex<LruCache<Uuid, (Session, User)>>>,
+    sessions: Arc<Mutex<LruCache<Uuid, SessionOfUser>>>,
 }
 
 impl Store {
@@ -93,7 +92,7 @@ impl Store {
     }
 
     /// Finds a session, valid or not, with the person whose it is.
-    pub(crate) async fn session(&self, id: Uuid) -> Result<Option<(Session, User)>, DatabaseError> {
+    pub(crate) async fn session(&self, id: Uuid) -> Result<Option<SessionOfUser>, DatabaseError> {
         if let Some(found) = lock(&self.sessions).get(&id) {
             return Ok(Some(found.clone()));
         }
@@ -101,8 +100,9 @@ impl Store {
         self.database
             .read(move |connection| {
                 let Some(session) = sessions::find(connection, id)? else { return Ok(None) };
-                let user = users::find(connection, session.user_id)?.ok_or(DatabaseError::Value("session's user"))?;
-                let found = (session, user);
+                let Some(user) = users::find(connection, session.user_id)? else { return Ok(None) };
+                let must_enrol = policy::get(connection)?.second_factor_required;
+                let found = SessionOfUser { session, user, must_enrol };
                 lock(&cache).put(id, found.clone());
                 Ok(Some(found))
             })
@@ -115,10 +115,17 @@ impl Store {
         move |id| drop(lock(&cache).pop(&id))
     }
 
-    /// For use inside a transaction that revokes a session.
+    /// For use inside a transaction that changes a session.
     pub(crate) fn session_forgetter(&self) -> impl Fn(Uuid) + Send + use<> {
         let cache = Arc::clone(&self.sessions);
         move |id| drop(lock(&cache).pop(&id))
+    }
+
+    /// For use inside a transaction that changes an account, its factors, its sessions or the rules: that is rare, and
+    /// to find the sessions that it concerns is not worth the risk of missing one.
+    pub(crate) fn people_forgetter(&self) -> impl Fn() + Send + use<> {
+        let cache = Arc::clone(&self.sessions);
+        move || lock(&cache).clear()
     }
 
     /// Closes the database and empties the caches. Blocks.

@@ -84,6 +84,11 @@ impl Device {
         Ok(device)
     }
 
+    /// The secret that the cloud signs this device's tokens with: 32 bytes in hexadecimal.
+    pub(crate) fn shared_secret(&self) -> &str {
+        &self.shared_secret
+    }
+
     /// Whether that is this box's setup code. Takes as long as a login; blocks.
     pub(crate) fn is_setup_code(&self, typed: &str) -> bool {
         SetupCode::parse(typed).is_ok_and(|code| passwords::verify(&code.secret(), &self.setup_code_hash))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::name::NameError;
 use crate::model::password::PasswordError;
-use crate::model::user::UsernameError;
+use crate::model::user::{AboutError, DisplayNameError, UsernameError};
 use crate::repo::store::StoreError;
 use crate::storage::database::DatabaseError;
 use crate::storage::gocryptfs::GocryptfsError;
@@ -31,6 +31,10 @@ pub(crate) enum Error {
     Unauthenticated,
     #[error("wrong user name or password")]
     WrongCredentials,
+    #[error("wrong password")]
+    WrongPassword,
+    #[error("wrong second factor, or the login took too long")]
+    WrongSecondFactor,
     #[error("wrong setup code")]
     WrongSetupCode,
     #[error("wrong master password or recovery key")]
@@ -45,6 +49,22 @@ pub(crate) enum Error {
     NotFound(&'static str),
     #[error("the name is taken")]
     NameTaken,
+    #[error("the user name is taken")]
+    UsernameTaken,
+    #[error("registration is closed")]
+    RegistrationClosed,
+    #[error("the invitation is not valid")]
+    WrongInvitation,
+    #[error("the last active administrator must stay")]
+    LastAdmin,
+    #[error("not on one's own account")]
+    OwnAccount,
+    #[error("the device token is not valid")]
+    WrongDeviceToken,
+    #[error("the subject is linked to another account")]
+    LinkTaken,
+    #[error("there are {limit} {what} already")]
+    LimitReached { what: &'static str, limit: u32 },
     #[error("the folder is not empty")]
     FolderNotEmpty,
     #[error("there is a vault already")]
@@ -155,6 +175,18 @@ impl From<NameError> for Error {
 impl From<UsernameError> for Error {
     fn from(error: UsernameError) -> Self {
         Self::field("username", error.to_string())
+    }
+}
+
+impl From<DisplayNameError> for Error {
+    fn from(error: DisplayNameError) -> Self {
+        Self::field("display_name", error.to_string())
+    }
+}
+
+impl From<AboutError> for Error {
+    fn from(error: AboutError) -> Self {
+        Self::field("about", error.to_string())
     }
 }
 

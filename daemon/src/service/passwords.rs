@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::model::password::StrongPassword;
 
 /// 64 MiB, three passes, one lane: the second choice of RFC 9106, section 4, for one core.
 const MEMORY_KIB: u32 = 64 * 1024;
@@ -45,6 +46,18 @@ impl Hasher {
         .await
     }
 
+    /// Hashes a new password.
+    pub(crate) async fn hash(&self, password: &StrongPassword) -> Result<String, Error> {
+        self.rehash(password.expose()).await
+    }
+
+    /// Hashes a password that was accepted before, whatever is asked of new ones today.
+    pub(crate) async fn rehash(&self, password: &str) -> Result<String, Error> {
+        let password = Zeroizing::new(password.to_owned());
+        let hashed = self.run(move || hash(&password)).await?;
+        hashed.map_err(|error| Error::internal("password hash", error))
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let _admitted = self.admitted.try_acquire().map_err(|_| Error::Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Error::Busy)?;
@@ -57,6 +70,11 @@ pub(crate) fn hash(password: &str) -> Result<String, argon2::password_hash::Erro
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     Ok(argon2.hash_password(password.as_bytes())?.to_string())
+}
+
+/// Whether a hash was made with the parameters of today.
+pub(crate) fn is_current(hash: &str) -> bool {
+    hash.starts_with(&format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"))
 }
 
 /// Whether the password belongs to the hash, with the parameters that the hash names. Blocks.
@@ -76,6 +94,8 @@ mod tests {
         assert!(verify("violet kettle", &hash));
         assert!(!verify("violet kettles", &hash));
         assert!(!verify("violet kettle", "not a hash"));
+        assert!(is_current(&hash));
+        assert!(!is_current(&hash.replace("t=3", "t=2")));
     }
 
     #[tokio::test]

@@ -1,128 +1,167 @@
-//! Logging in and out, and telling who calls.
+//! Logging in and out: passwords, sessions, and the tokens that stand for them.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::SignedDuration;
+use log::warn;
 use lru::LruCache;
+use rusqlite::Transaction;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::Error;
+use super::attempts::{Attempts, source};
 use super::audit::Context;
-use super::caller::{Caller, Credential};
+use super::caller::Caller;
 use super::common::Common;
-use super::passwords::Hasher;
-use super::throttle::pause_after;
-use super::tokens::{self, Claims};
+use super::passwords::{self, Hasher};
+use super::tokens::{self, AccessClaims, RefreshClaims};
+use super::unlocked::Lease;
 use super::vault::Vault;
 use crate::model::event::Event;
+use crate::model::role::Action;
 use crate::model::session::Session;
-use crate::model::user::{User, Username};
+use crate::model::user::{DisplayName, User, Username};
 use crate::repo::audit::{self, Outcome};
 use crate::repo::{sessions, users};
 use crate::storage::database::DatabaseError;
 
-/// How long a session lasts.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
+/// How long an access token is good for.
+const ACCESS_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
+/// How long a session lasts that is not refreshed.
+const SESSION_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Sessions of one person; the one that was not used for the longest time makes room.
+const MAX_SESSIONS: u32 = 100;
 
 /// Longest `User-Agent` that is kept.
 const MAX_USER_AGENT: usize = 200;
 
-/// Names whose failed logins are remembered; the least recent is forgotten first.
-const REMEMBERED_NAMES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Wrong passwords in a row for one name that cost nothing: people mistype.
+const FREE_FOR_A_NAME: u32 = 3;
+/// Failed logins from one source that cost nothing: several people share one.
+const FREE_FOR_A_SOURCE: u32 = 10;
 
-/// A session and the token that stands for it.
+/// Names and sources that are remembered as belonging together.
+const REMEMBERED_HOMES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// The label of the key that signs refresh tokens.
+const REFRESH_LABEL: &str = "coffer refresh token v1";
+
+/// A session and the tokens that stand for it.
 pub(crate) struct Opened {
     pub(crate) session: Session,
     pub(crate) user: User,
-    pub(crate) token: String,
+    pub(crate) access_token: Zeroizing<String>,
+    pub(crate) access_expires_at: jiff::Timestamp,
+    pub(crate) refresh_token: Zeroizing<String>,
+}
+
+/// Who wants to log in, on what.
+pub(crate) struct Login {
+    pub(crate) username: String,
+    pub(crate) password: Zeroizing<String>,
+    /// What the person wants to call the session.
+    pub(crate) session_name: Option<DisplayName>,
+    pub(crate) user_agent: Option<String>,
 }
 
 /// Opens, checks and ends sessions.
 pub(crate) struct Sessions {
-    vault: Arc<Vault>,
-    common: Common,
-    hasher: Hasher,
-    /// By name, whether it exists or not: failures in a row, and when the next attempt is heard.
-    failures: Mutex<LruCache<String, (u32, Instant)>>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) common: Common,
+    hasher: Arc<Hasher>,
+    names: Attempts,
+    sources: Attempts,
+    /// Names with the sources that they have logged in from.
+    homes: Mutex<LruCache<String, ()>>,
+}
+
+/// A person whose password was right.
+struct Verified {
+    user: User,
+    /// The hash that it was right for.
+    password_hash: String,
+    session_name: Option<DisplayName>,
+    user_agent: Option<String>,
 }
 
 impl Sessions {
     /// For that vault.
-    pub(crate) fn new(vault: Arc<Vault>, common: Common) -> Self {
-        Self { vault, common, hasher: Hasher::new(), failures: Mutex::new(LruCache::new(REMEMBERED_NAMES)) }
+    pub(crate) fn new(vault: Arc<Vault>, common: Common, hasher: Arc<Hasher>) -> Self {
+        let names = Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_NAME);
+        let sources = Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_SOURCE);
+        Self { vault, common, hasher, names, sources, homes: Mutex::new(LruCache::new(REMEMBERED_HOMES)) }
     }
 
     /// Logs in by password. An unknown name, a wrong password and an inactive account look the same.
-    pub(crate) async fn open(
-        &self,
-        username: &str,
-        password: &str,
-        user_agent: Option<String>,
-        mut context: Context,
-    ) -> Result<Opened, Error> {
+    pub(crate) async fn open(&self, login: Login, mut context: Context) -> Result<Opened, Error> {
         let lease = self.vault.lease()?;
-        let name = Username::parse(username).map_err(|_| Error::WrongCredentials)?;
-        self.begin_attempt(&name)?;
+        let name = Username::parse(&login.username).map_err(|_| Error::WrongCredentials)?;
+        let (by_name, by_source) = (self.key_of(&name, &context), source(context.address));
+        self.sources.begin(&by_source)?;
+        self.names.begin(&by_name).inspect_err(|_| self.sources.take_back(&by_source))?;
         let wanted = name.clone();
         let found = lease.store().database.read(move |connection| users::find_by_name(connection, &wanted)).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-        let correct = self.hasher.verify(password, hash).await?;
+        let verified = self.hasher.verify(&login.password, hash.clone()).await;
+        // Turned away unheard: that was no guess.
+        let correct = verified.inspect_err(|_| {
+            self.names.take_back(&by_name);
+            self.sources.take_back(&by_source);
+        })?;
         context.actor_id = user.as_ref().map(|user| user.id);
-        let Some(user) = user.filter(|user| correct && user.active) else {
-            let entry = self.common.auditor.entry(&context, "session.open", Outcome::Failed, context.actor_id);
+        let known = user.filter(|user| correct && user.active).zip(hash);
+        let Some((user, password_hash)) = known else {
+            let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Failed, context.actor_id);
             self.common.auditor.record(&lease, entry).await;
             return Err(Error::WrongCredentials);
         };
-        self.forget_failures(&name);
-        context.actor_id = Some(user.id);
-        let now = self.common.clock.now();
-        let session = Session {
-            id: self.common.ids.next(),
-            user_id: user.id,
-            created_at: now,
-            expires_at: now + LIFETIME,
-            revoked_at: None,
-            user_agent: user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect()),
-        };
-        let claims = Claims {
-            sub: user.id,
-            sid: session.id,
-            jti: self.common.ids.next(),
-            iat: now.as_second(),
-            exp: session.expires_at.as_second(),
-        };
-        let token = tokens::issue(&claims, lease.token_key())?;
-        let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
-        let row = session.clone();
-        let stored = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
-            sessions::insert(transaction, &row)?;
-            audit::insert(transaction, &entry)
-        });
-        stored.await?;
-        self.common.events.publish(&Event::SessionOpened { session_id: session.id, user_id: user.id });
-        Ok(Opened { session, user, token })
+        self.names.forget(&by_name);
+        self.sources.take_back(&by_source);
+        self.remember_home(&name, &context);
+        let password_hash = self.rehashed(&lease, &user, password_hash, &login.password).await;
+        let user_agent = login.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+        let verified = Verified { user, password_hash, session_name: login.session_name, user_agent };
+        self.start(&lease, verified, context).await
     }
 
-    /// Tells who calls, by their access token.
-    pub(crate) async fn authenticate(&self, token: Option<&str>, mut context: Context) -> Result<Caller, Error> {
+    /// Exchanges a refresh token for fresh tokens. One that was exchanged before ends the session: somebody else has
+    /// it too, and nobody can tell who of the two is the thief.
+    pub(crate) async fn refresh(&self, token: &str, mut context: Context) -> Result<Opened, Error> {
         let lease = self.vault.lease()?;
         let now = self.common.clock.now();
-        let claims = tokens::read(token.ok_or(Error::Unauthenticated)?, lease.token_key(), now)?;
-        let found = lease.store().session(claims.sid).await?;
-        let (session, user) = found.ok_or(Error::Unauthenticated)?;
-        if !session.is_valid(now) || !user.active || user.id != claims.sub {
+        let claims: RefreshClaims = tokens::read(token, &*refresh_key(&lease)?, now)?;
+        let id = claims.sid;
+        let found = lease.store().session(id).await?.ok_or(Error::Unauthenticated)?;
+        context.actor_id = Some(found.user.id);
+        context.session_id = Some(id);
+        let reuse = self.common.auditor.entry(&context, "session.refresh_reused", Outcome::Refused, Some(id));
+        let forget = lease.store().session_forgetter();
+        let expires_at = now + SESSION_LIFETIME;
+        let advanced = lease.store().database.write(move |transaction| -> Result<_, DatabaseError> {
+            let Some(session) = sessions::find(transaction, id)?.filter(|session| session.is_valid(now)) else {
+                return Ok(None);
+            };
+            forget(id);
+            if session.refresh_generation != claims.generation {
+                sessions::revoke(transaction, id, session.user_id, now)?;
+                audit::insert(transaction, &reuse)?;
+                return Ok(None);
+            }
+            sessions::advance(transaction, id, now, expires_at)?;
+            sessions::find(transaction, id)
+        });
+        let session = advanced.await?.ok_or(Error::Unauthenticated)?;
+        if !found.user.active {
             return Err(Error::Unauthenticated);
         }
-        context.actor_id = Some(user.id);
-        context.session_id = Some(session.id);
-        let credential = Credential::Session { id: session.id, enrolment_only: false };
-        Ok(Caller::new(user, credential, context, lease, self.common.auditor.clone()))
+        self.with_tokens(&lease, session, found.user)
     }
 
     /// The caller's sessions, newest first.
     pub(crate) async fn list(&self, caller: &Caller) -> Result<Vec<Session>, Error> {
+        caller.require(Action::Account).await?;
         let (user_id, now) = (caller.user.id, self.common.clock.now());
         let read = caller.store().database.read(move |connection| sessions::list_valid(connection, user_id, now));
         Ok(read.await?)
@@ -130,11 +169,32 @@ impl Sessions {
 
     /// Logs the caller out.
     pub(crate) async fn revoke_current(&self, caller: &Caller) -> Result<(), Error> {
-        self.revoke(caller, caller.session_id().ok_or(Error::SessionNeeded)?).await
+        caller.require(Action::Profile).await?;
+        self.end(caller, caller.session_id().ok_or(Error::SessionNeeded)?).await
     }
 
     /// Ends one of the caller's sessions at once.
     pub(crate) async fn revoke(&self, caller: &Caller, session_id: Uuid) -> Result<(), Error> {
+        caller.require(Action::Account).await?;
+        self.end(caller, session_id).await
+    }
+
+    /// Ends all of the caller's sessions but this one.
+    pub(crate) async fn revoke_others(&self, caller: &Caller) -> Result<(), Error> {
+        caller.require(Action::Account).await?;
+        let (user_id, now, spared) = (caller.user.id, self.common.clock.now(), caller.session_id());
+        let entry =
+            self.common.auditor.entry(&caller.context, "session.others_revoked", Outcome::Success, Some(user_id));
+        let forget = caller.store().people_forgetter();
+        let revoked = caller.store().database.write(move |transaction| -> Result<(), DatabaseError> {
+            sessions::revoke_of_user(transaction, user_id, spared, now)?;
+            forget();
+            audit::insert(transaction, &entry)
+        });
+        Ok(revoked.await?)
+    }
+
+    async fn end(&self, caller: &Caller, session_id: Uuid) -> Result<(), Error> {
         let (user_id, now) = (caller.user.id, self.common.clock.now());
         let entry = self.common.auditor.entry(&caller.context, "session.revoked", Outcome::Success, Some(session_id));
         let forget = caller.store().session_forgetter();
@@ -153,22 +213,98 @@ impl Sessions {
         Ok(())
     }
 
-    /// Counts before the password is looked at, so that attempts at the same time count as well.
-    fn begin_attempt(&self, name: &Username) -> Result<(), Error> {
-        let now = self.common.clock.monotonic();
-        let mut failures = self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (count, not_before) = failures.get_or_insert_mut(name.as_str().to_owned(), || (0, now));
-        let wait = not_before.saturating_duration_since(now);
-        if !wait.is_zero() {
-            return Err(Error::TooManyAttempts { retry_after: wait });
-        }
-        *count = count.saturating_add(1);
-        // The first failures cost nothing extra: people mistype.
-        *not_before = if *count > 3 { now + pause_after(*count) } else { now + Duration::ZERO };
-        Ok(())
+    async fn start(&self, lease: &Lease, verified: Verified, mut context: Context) -> Result<Opened, Error> {
+        let now = self.common.clock.now();
+        let user = verified.user;
+        let session = Session {
+            id: self.common.ids.next(),
+            user_id: user.id,
+            name: verified.session_name.as_ref().map_or("unnamed", DisplayName::as_str).to_owned(),
+            user_agent: verified.user_agent,
+            address: context.address.map(|address| address.to_string()),
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + SESSION_LIFETIME,
+            revoked_at: None,
+            refresh_generation: 0,
+        };
+        context.actor_id = Some(user.id);
+        context.session_id = Some(session.id);
+        let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
+        let (row, forget, hash) = (session.clone(), lease.store().people_forgetter(), verified.password_hash);
+        let stored = lease.store().database.write(move |transaction| -> Result<(), Error> {
+            // Somebody may have deactivated the account or changed the password meanwhile.
+            let active = users::find(transaction, row.user_id)?.is_some_and(|user| user.active);
+            if !active || users::password_hash(transaction, row.user_id)?.is_none_or(|current| current != hash) {
+                return Err(Error::WrongCredentials);
+            }
+            if sessions::count_valid(transaction, row.user_id, now)? >= MAX_SESSIONS {
+                sessions::revoke_least_used(transaction, row.user_id, now)?;
+                forget();
+            }
+            sessions::insert(transaction, &row)?;
+            users::set_last_login(transaction, row.user_id, now)?;
+            Ok(audit::insert(transaction, &entry)?)
+        });
+        stored.await?;
+        self.common.events.publish(&Event::SessionOpened { session_id: session.id, user_id: user.id });
+        self.with_tokens(lease, session, user)
     }
 
-    fn forget_failures(&self, name: &Username) {
-        self.failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop(name.as_str());
+    fn with_tokens(&self, lease: &Lease, session: Session, user: User) -> Result<Opened, Error> {
+        let now = self.common.clock.now();
+        let access_expires_at = now + ACCESS_LIFETIME;
+        let access = AccessClaims {
+            sub: user.id,
+            sid: session.id,
+            jti: self.common.ids.next(),
+            iat: now.as_second(),
+            exp: access_expires_at.as_second(),
+        };
+        let generation = session.refresh_generation;
+        let refresh = RefreshClaims { sid: session.id, generation, exp: session.expires_at.as_second() };
+        Ok(Opened {
+            access_token: tokens::issue(&access, lease.token_key())?.into(),
+            access_expires_at,
+            refresh_token: tokens::issue(&refresh, &*refresh_key(lease)?)?.into(),
+            session,
+            user,
+        })
     }
+
+    /// The hash with the parameters of today. The login succeeds all the same when that fails.
+    async fn rehashed(&self, lease: &Lease, user: &User, old: String, password: &str) -> String {
+        if passwords::is_current(&old) {
+            return old;
+        }
+        let Ok(new) = self.hasher.rehash(password).await else { return old };
+        let (user_id, from, to) = (user.id, old.clone(), new.clone());
+        let write = move |transaction: &Transaction<'_>| users::replace_password_hash(transaction, user_id, &from, &to);
+        match lease.store().database.write(write).await {
+            Ok(()) => new,
+            Err(error) => {
+                warn!(error:% = error; "a password was not hashed anew");
+                old
+            }
+        }
+    }
+
+    /// Where a person has logged in from before, strangers' guesses from elsewhere do not slow them down.
+    fn key_of(&self, name: &Username, context: &Context) -> String {
+        let home = home(name, context);
+        let known = self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(&home).is_some();
+        if known { home } else { name.as_str().to_owned() }
+    }
+
+    fn remember_home(&self, name: &Username, context: &Context) {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner).put(home(name, context), ());
+    }
+}
+
+fn home(name: &Username, context: &Context) -> String {
+    format!("{}@{}", name.as_str(), source(context.address))
+}
+
+fn refresh_key(lease: &Lease) -> Result<Zeroizing<[u8; 32]>, Error> {
+    tokens::subkey(lease.token_key(), REFRESH_LABEL)
 }

@@ -22,7 +22,7 @@ use super::vault::{Origin, Vault, blocking, note_generation, to_its_end};
 use crate::model::clock::{Clock, system_rng};
 use crate::model::password::{Purpose, StrongPassword};
 use crate::model::role::Role;
-use crate::model::user::{User, Username};
+use crate::model::user::{DisplayName, User, Username};
 use crate::repo::audit::Outcome;
 use crate::repo::store::Store;
 use crate::repo::{audit, settings, users};
@@ -35,14 +35,11 @@ const SLOT_TIME: Duration = Duration::from_secs(1);
 /// How long a fresh, idle mount may take to unmount.
 const UNMOUNT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Longest display name.
-const MAX_DISPLAY_NAME: usize = 100;
-
 /// What a new vault is made from, checked.
 pub(crate) struct NewVault {
     master_password: StrongPassword,
     username: Username,
-    display_name: String,
+    display_name: DisplayName,
     admin_password: StrongPassword,
 }
 
@@ -62,13 +59,8 @@ impl NewVault {
         admin_password: &str,
     ) -> Result<Self, Error> {
         let username = Username::parse(username).map_err(|error| Error::field("admin.username", error.to_string()))?;
-        let display_name = display_name.unwrap_or(username.as_str()).trim().to_owned();
-        if display_name.is_empty()
-            || display_name.chars().count() > MAX_DISPLAY_NAME
-            || display_name.chars().any(char::is_control)
-        {
-            return Err(Error::field("admin.display_name", "it needs 1 to 100 printable characters"));
-        }
+        let display_name = DisplayName::parse(display_name.unwrap_or(username.as_str()))
+            .map_err(|error| Error::field("admin.display_name", error.to_string()))?;
         let known = [username.as_str(), display_name.as_str(), "coffer"];
         let strong =
             |password, purpose, field| StrongPassword::parse(password, purpose, &known).map_err(password_field(field));
@@ -191,10 +183,12 @@ impl Vault {
         let user = User {
             id: self.common.ids.next(),
             username: new.username.as_str().to_owned(),
-            display_name: new.display_name.clone(),
+            display_name: new.display_name.as_str().to_owned(),
+            about: String::new(),
             role: Role::Admin,
             active: true,
             created_at: self.common.clock.now(),
+            last_login_at: None,
         };
         let entry = self.common.auditor.entry(context, "vault.created", Outcome::Success, Some(keys.file().vault_id()));
         Store::create(&self.paths.mount_point, |connection| -> Result<(), DatabaseError> {

@@ -18,6 +18,9 @@ pub(crate) const MASTER_PASSWORD: &str = "violet kettle orbit";
 pub(crate) const ADMIN: &str = "ada_";
 pub(crate) const ADMIN_PASSWORD: &str = "amber canoe thirteen";
 
+/// The password of everybody that [`Daemon::user`] makes.
+pub(crate) const PASSWORD: &str = "seven copper bridges";
+
 /// By how many seconds the program's clocks are ahead.
 const CLOCK_OFFSET: &str = "clock-offset";
 
@@ -34,6 +37,14 @@ pub(crate) struct Daemon {
     // Outlives the program.
     directory: Arc<tempfile::TempDir>,
     pub(crate) token: String,
+}
+
+/// A person who is logged in.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
 }
 
 /// A vault that was created once for all tests; each gets a copy.
@@ -169,9 +180,25 @@ impl Daemon {
     }
 
     pub(crate) fn log_in(&mut self) {
-        let body = json!({ "username": ADMIN, "password": ADMIN_PASSWORD });
-        let session = self.post("/sessions", &body).expect(201);
-        self.token = session["access_token"].as_str().unwrap().into();
+        self.token = self.log_in_as(ADMIN, ADMIN_PASSWORD).token;
+    }
+
+    /// Logs somebody in.
+    pub(crate) fn log_in_as(&self, username: &str, password: &str) -> Person {
+        let body = json!({ "username": username, "password": password });
+        person(&self.anonymous("POST", "/sessions", &body).expect(201))
+    }
+
+    /// Makes an account of that role, and logs it in. The administrator must be logged in.
+    pub(crate) fn user(&self, username: &str, role: &str) -> Person {
+        let body = json!({ "username": username, "password": PASSWORD, "role": role });
+        self.post("/users", &body).expect(201);
+        self.log_in_as(username, PASSWORD)
+    }
+
+    /// Exchanges a refresh token.
+    pub(crate) fn refresh(&self, refresh_token: &str) -> Reply {
+        self.anonymous("POST", "/sessions/refresh", &json!({ "refresh_token": refresh_token }))
     }
 
     pub(crate) fn health(&self) -> Value {
@@ -211,11 +238,39 @@ impl Daemon {
         exchange(&mut socket, method, &format!("/api/v1{path}"), &headers, body.to_string().as_bytes())
     }
 
+    /// Sends JSON without a token.
+    pub(crate) fn anonymous(&self, method: &str, path: &str, body: &Value) -> Reply {
+        self.send_as("", method, path, body)
+    }
+
+    /// Asks with somebody's token.
+    pub(crate) fn get_as(&self, token: &str, path: &str) -> Reply {
+        self.request_as(token, "GET", path, &[], b"")
+    }
+
+    /// Sends JSON with somebody's token.
+    pub(crate) fn send_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
+        let headers = [("content-type", "application/json")];
+        self.request_as(token, method, path, &headers, body.to_string().as_bytes())
+    }
+
     /// Sends a request with the token of the administrator, if there is one.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let bearer = format!("Bearer {}", self.token);
+        self.request_as(&self.token, method, path, headers, body)
+    }
+
+    /// Sends a request with somebody's token, or with none.
+    pub(crate) fn request_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let bearer = format!("Bearer {token}");
         let mut all = headers.to_vec();
-        if !self.token.is_empty() {
+        if !token.is_empty() {
             all.push(("authorization", &bearer));
         }
         exchange(&mut tcp(self.address), method, &format!("/api/v1{path}"), &all, body)
@@ -238,6 +293,16 @@ impl Drop for Daemon {
         if std::thread::panicking() {
             eprintln!("--- log of the daemon\n{}", self.log());
         }
+    }
+}
+
+/// The person whose session was just opened.
+pub(crate) fn person(session: &Value) -> Person {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Person {
+        id: text(&session["user"]["id"]),
+        token: text(&session["access_token"]),
+        refresh_token: text(&session["refresh_token"]),
     }
 }
 

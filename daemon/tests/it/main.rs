@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod accounts;
 mod bad_input;
 mod client;
 mod control;
