@@ -1,8 +1,10 @@
 //! Logging in and out.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, MASTER_PASSWORD};
+use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, MASTER_PASSWORD, PASSWORD, person};
 
 #[test]
 fn a_token_works_until_it_is_revoked_and_that_survives_a_restart() {
@@ -47,6 +49,161 @@ fn many_sessions_and_each_ends_alone() {
     daemon.get("/users/me").expect(200);
     daemon.token = first;
     daemon.get("/users/me").expect_problem(401, "unauthenticated");
+}
+
+#[test]
+fn an_access_token_ends_after_a_quarter_of_an_hour_and_is_refreshed() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "reader");
+    daemon.advance(Duration::from_mins(14));
+    daemon.get_as(&grace.token, "/users/me").expect(200);
+    daemon.advance(Duration::from_mins(1));
+    daemon.get_as(&grace.token, "/users/me").expect_problem(401, "unauthenticated");
+    let second = person(&daemon.refresh(&grace.refresh_token).expect(200));
+    daemon.get_as(&second.token, "/users/me").expect(200);
+    // The session itself ends after 30 days without a refresh, and not before.
+    daemon.advance(Duration::from_hours(29 * 24));
+    let third = person(&daemon.refresh(&second.refresh_token).expect(200));
+    daemon.advance(Duration::from_hours(29 * 24));
+    let fourth = person(&daemon.refresh(&third.refresh_token).expect(200));
+    daemon.advance(Duration::from_hours(30 * 24));
+    daemon.refresh(&fourth.refresh_token).expect_problem(401, "unauthenticated");
+}
+
+#[test]
+fn a_refresh_token_that_comes_twice_ends_the_session_and_only_this_one() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "reader");
+    let elsewhere = daemon.log_in_as("grace", PASSWORD);
+    let fresh = person(&daemon.refresh(&grace.refresh_token).expect(200));
+    daemon.get_as(&grace.token, "/users/me").expect(200);
+    daemon.refresh(&grace.refresh_token).expect_problem(401, "unauthenticated");
+    for token in [&grace.token, &fresh.token] {
+        daemon.get_as(token, "/users/me").expect_problem(401, "unauthenticated");
+    }
+    daemon.refresh(&fresh.refresh_token).expect_problem(401, "unauthenticated");
+    daemon.get_as(&elsewhere.token, "/users/me").expect(200);
+    daemon.refresh(&elsewhere.refresh_token).expect(200);
+}
+
+#[test]
+fn a_refresh_token_used_by_two_at_the_same_time_serves_one_of_them_at_most() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "reader");
+    let statuses = std::thread::scope(|scope| {
+        let racers = [(); 4].map(|()| scope.spawn(|| daemon.refresh(&grace.refresh_token).status));
+        racers.map(|racer| racer.join().unwrap())
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+}
+
+#[test]
+fn no_token_passes_for_one_of_another_kind() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "reader");
+    daemon.get_as(&grace.refresh_token, "/users/me").expect_problem(401, "unauthenticated");
+    daemon.refresh(&grace.token).expect_problem(401, "unauthenticated");
+    daemon.refresh("nonsense").expect_problem(401, "unauthenticated");
+    daemon.refresh(&grace.refresh_token).expect(200);
+}
+
+#[test]
+fn a_session_says_where_it_is_used_from_and_when() {
+    let daemon = Daemon::unlocked();
+    let headers =
+        [("content-type", "application/json"), ("cf-connecting-ip", "2001:db8::7"), ("user-agent", "Phone/1.0")];
+    let body = json!({ "username": ADMIN, "password": ADMIN_PASSWORD, "name": "Ada's phone" }).to_string();
+    let phone = person(&daemon.request_as("", "POST", "/sessions", &headers, body.as_bytes()).expect(201));
+    let newest = || daemon.get("/sessions").expect(200)[0].clone();
+    let seen = newest();
+    assert_eq!((&seen["name"], &seen["user_agent"]), (&json!("Ada's phone"), &json!("Phone/1.0")));
+    assert_eq!(seen["address"], "2001:db8::7");
+    assert_eq!(seen["created_at"], seen["last_used_at"]);
+    daemon.advance(Duration::from_secs(90));
+    let moved = [("cf-connecting-ip", "192.0.2.9")];
+    daemon.request_as(&phone.token, "GET", "/users/me", &moved, b"").expect(200);
+    let seen = newest();
+    assert_eq!(seen["address"], "192.0.2.9");
+    assert!(seen["last_used_at"].as_str() > seen["created_at"].as_str());
+    let unnamed = json!({ "username": ADMIN, "password": ADMIN_PASSWORD, "name": "" });
+    daemon.anonymous("POST", "/sessions", &unnamed).expect_problem(422, "invalid_field");
+}
+
+#[test]
+fn only_a_proxy_that_the_configuration_names_is_believed() {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let state = directory.path().join("state");
+    let mut command = std::process::Command::new(crate::harness::COFFERD);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "192.0.2.1", "--state"]).arg(&state);
+    let mut daemon = Daemon::spawn(command, state, &directory);
+    daemon.send_locally("POST", "/vault", &crate::harness::creation(None)).expect(201);
+    let headers = [("content-type", "application/json"), ("cf-connecting-ip", "203.0.113.5")];
+    let body = json!({ "username": ADMIN, "password": ADMIN_PASSWORD }).to_string();
+    daemon.token = person(&daemon.request_as("", "POST", "/sessions", &headers, body.as_bytes()).expect(201)).token;
+    assert_eq!(daemon.get("/sessions").expect(200)[0]["address"], "127.0.0.1");
+}
+
+#[test]
+fn all_other_sessions_end_together() {
+    let daemon = Daemon::unlocked();
+    let [first, second] = [(); 2].map(|()| daemon.log_in_as(ADMIN, ADMIN_PASSWORD));
+    let grace = daemon.user("grace", "reader");
+    daemon.delete("/sessions").expect(204);
+    daemon.delete("/sessions").expect(204);
+    for person in [first, second] {
+        daemon.get_as(&person.token, "/users/me").expect_problem(401, "unauthenticated");
+        daemon.refresh(&person.refresh_token).expect_problem(401, "unauthenticated");
+    }
+    daemon.get("/users/me").expect(200);
+    daemon.get_as(&grace.token, "/users/me").expect(200);
+}
+
+#[test]
+fn nobody_ends_the_session_of_somebody_else() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "editor");
+    let session = daemon.get("/sessions").expect(200)[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/sessions/{session}");
+    daemon.request_as(&grace.token, "DELETE", &path, &[], b"").expect_problem(404, "not_found");
+    daemon.get("/users/me").expect(200);
+}
+
+#[test]
+fn a_source_that_guesses_at_many_names_is_slowed_down_and_others_are_not() {
+    let daemon = Daemon::locked();
+    daemon.unlock();
+    let guess = |n: u32, from: &str| {
+        let headers = [("content-type", "application/json"), ("cf-connecting-ip", from)];
+        let body = json!({ "username": format!("name_{n}"), "password": "not the password" }).to_string();
+        daemon.request_as("", "POST", "/sessions", &headers, body.as_bytes())
+    };
+    for n in 0..11 {
+        guess(n, "192.0.2.1").expect_problem(401, "wrong_credentials");
+    }
+    let slowed = guess(11, "192.0.2.1");
+    assert_eq!(slowed.header("retry-after"), "2");
+    slowed.expect_problem(429, "too_many_attempts");
+    guess(12, "192.0.2.2").expect_problem(401, "wrong_credentials");
+    daemon.advance(Duration::from_secs(2));
+    guess(13, "192.0.2.1").expect_problem(401, "wrong_credentials");
+}
+
+#[test]
+fn a_strangers_guesses_do_not_keep_anybody_out_who_has_logged_in_from_home() {
+    let daemon = Daemon::unlocked();
+    let log_in = |password: &str, from: &str| {
+        let headers = [("content-type", "application/json"), ("cf-connecting-ip", from)];
+        let body = json!({ "username": ADMIN, "password": password }).to_string();
+        daemon.request_as("", "POST", "/sessions", &headers, body.as_bytes())
+    };
+    log_in(ADMIN_PASSWORD, "2001:db8:1:2::3").expect(201);
+    for _ in 0..4 {
+        log_in("not the password", "192.0.2.1").expect_problem(401, "wrong_credentials");
+    }
+    log_in(ADMIN_PASSWORD, "192.0.2.2").expect_problem(429, "too_many_attempts");
+    log_in(ADMIN_PASSWORD, "2001:db8:1:2::4").expect(201);
+    daemon.advance(Duration::from_secs(2));
+    log_in(ADMIN_PASSWORD, "192.0.2.2").expect(201);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! Every route with every role, as the API describes itself and as docs/api.md says.
+
+use serde_json::{Value, json};
+
+use crate::client::{exchange, tcp};
+use crate::harness::{Daemon, PASSWORD, Person};
+
+const ROLES: [&str; 4] = ["reader", "writer", "editor", "admin"];
+
+/// Actions that are no account's: the credential is another, or none.
+const NOBODYS: [&str; 3] = ["public", "setup_code", "master_secret"];
+
+/// An identifier of nothing.
+const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
+
+/// One operation of the API.
+struct Operation {
+    method: String,
+    /// Below `/api/v1`.
+    path: String,
+    action: String,
+}
+
+#[test]
+fn every_route_lets_in_the_roles_that_its_action_names_and_no_others() {
+    let daemon = Daemon::unlocked();
+    let people = ROLES.map(|role| daemon.user(&format!("the_{role}"), role));
+    let operations = operations(&daemon);
+    assert!(operations.len() > 40, "the description holds the routes");
+    for operation in &operations {
+        let label = format!("{} {}", operation.method, operation.path);
+        if NOBODYS.contains(&operation.action.as_str()) {
+            let code = call(&daemon, "", operation).1;
+            assert_ne!(code, "forbidden", "{label} needs no account");
+            continue;
+        }
+        assert_eq!(call(&daemon, "", operation), (401, "unauthenticated".to_owned()), "{label} without a token");
+        for (role, person) in ROLES.iter().zip(&people) {
+            if ends_it_all(operation) && documented(&operation.action, role) {
+                continue;
+            }
+            let operation = aimed(&daemon, person, role, operation);
+            let (status, code) = call(&daemon, &person.token, &operation);
+            if documented(&operation.action, role) {
+                assert!(status < 500 && status != 401 && code != "forbidden", "{label} as {role}: {status} {code}");
+            } else {
+                assert_eq!((status, code.as_str()), (403, "forbidden"), "{label} as {role}");
+            }
+        }
+    }
+    ends(&daemon, &people, &operations);
+}
+
+#[test]
+fn who_must_set_up_a_second_factor_can_do_nothing_else() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "admin");
+    let rules = json!({ "registration_open": true, "second_factor_required": true });
+    daemon.send("PUT", "/policy", &rules).expect(200);
+    for operation in operations(&daemon) {
+        let label = format!("{} {}", operation.method, operation.path);
+        let may =
+            NOBODYS.contains(&operation.action.as_str()) || ["profile", "enrol"].contains(&operation.action.as_str());
+        if ends_it_all(&operation) && may {
+            continue;
+        }
+        let code = call(&daemon, &grace.token, &operation).1;
+        assert_eq!(code == "second_factor_needed", !may, "{label}: {code}");
+    }
+}
+
+/// The operations that end a session or lock the vault, at the end.
+fn ends(daemon: &Daemon, people: &[Person; 4], operations: &[Operation]) {
+    let all: Vec<&Operation> = operations.iter().filter(|operation| ends_it_all(operation)).collect();
+    assert_eq!(all.len(), 3);
+    for person in people {
+        daemon.request_as(&person.token, "DELETE", "/sessions/current", &[], b"").expect(204);
+        daemon.get_as(&person.token, "/users/me").expect_problem(401, "unauthenticated");
+    }
+    let admin = daemon.log_in_as("the_admin", PASSWORD);
+    daemon.send_as(&admin.token, "POST", "/vault/lock", &json!({})).expect(200);
+    daemon.unlock();
+    daemon.send_as(&admin.token, "PUT", "/vault/lockdown", &json!({})).expect(200);
+}
+
+fn ends_it_all(operation: &Operation) -> bool {
+    let known = [("DELETE", "/sessions/current"), ("POST", "/vault/lock"), ("PUT", "/vault/lockdown")];
+    known.contains(&(operation.method.as_str(), operation.path.as_str()))
+}
+
+fn operations(daemon: &Daemon) -> Vec<Operation> {
+    let document = exchange(&mut tcp(daemon.address), "GET", "/api/openapi.json", &[], b"").expect(200);
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(path) = path.strip_prefix("/api/v1") else { continue };
+        for (method, operation) in item.as_object().unwrap() {
+            let action = operation["x-action"].as_str().unwrap_or_else(|| panic!("{method} {path} has no action"));
+            operations.push(Operation {
+                method: method.to_uppercase(),
+                path: path.to_owned(),
+                action: action.to_owned(),
+            });
+        }
+    }
+    operations
+}
+
+/// What the table in docs/api.md says.
+fn documented(action: &str, role: &str) -> bool {
+    let document = include_str!("../../../docs/api.md");
+    let start = format!("| `{action}` |");
+    let row = document.lines().find(|line| line.starts_with(&start));
+    let row = row.unwrap_or_else(|| panic!("docs/api.md has no row for the action {action}"));
+    let column = 2 + ROLES.iter().position(|known| *known == role).unwrap();
+    row.split('|').nth(column).unwrap().trim() == "yes"
+}
+
+/// The operation on something that exists: the person's own where they can own anything, else somebody else's.
+fn aimed(daemon: &Daemon, person: &Person, role: &str, operation: &Operation) -> Operation {
+    let maker = if role == "reader" { &daemon.token } else { &person.token };
+    let name = uuid::Uuid::new_v4();
+    let target = if operation.path.starts_with("/files/{id}") {
+        daemon.request_as(maker, "POST", &format!("/files?name={name}"), &[], b"x").expect(201)["id"].clone()
+    } else if operation.path.starts_with("/folders/{id}") {
+        daemon.send_as(maker, "POST", "/folders", &json!({ "name": name.to_string() })).expect(201)["id"].clone()
+    } else {
+        json!(UNKNOWN)
+    };
+    let path = operation.path.replacen("{id}", target.as_str().unwrap(), 1);
+    Operation { method: operation.method.clone(), path, action: operation.action.clone() }
+}
+
+/// Calls an operation with a body that it understands; gives the status and the problem's code.
+fn call(daemon: &Daemon, token: &str, operation: &Operation) -> (u16, String) {
+    let (query, body) = request(&operation.method, &operation.path);
+    let mut path = operation.path.clone() + &query;
+    while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
+        path.replace_range(start..=end, UNKNOWN);
+    }
+    let reply = match body {
+        Some(body) => daemon.send_as(token, &operation.method, &path, &body),
+        None => daemon.request_as(token, &operation.method, &path, &[], b""),
+    };
+    let code = if reply.header("content-type") == "application/problem+json" {
+        reply.json()["code"].as_str().unwrap().to_owned()
+    } else {
+        String::new()
+    };
+    (reply.status, code)
+}
+
+/// What a route wants to be asked with. A new route whose body is not `{}` needs a line: a reader is refused for the
+/// body otherwise, and not for the role.
+fn request(method: &str, path: &str) -> (String, Option<Value>) {
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    let new_password = json!({ "new_password": "quiet marble lantern" });
+    let body = match (method, path) {
+        ("POST", "/files") => return (format!("?name={name}"), None),
+        ("POST", "/folders") => json!({ "name": name }),
+        ("POST", "/users") => json!({ "username": name, "password": PASSWORD }),
+        ("PUT", "/users/me/password") => json!({ "current_password": "wrong", "new_password": "quiet marble lantern" }),
+        ("PUT", path) if path.starts_with("/users/") && path.ends_with("/password") => new_password,
+        ("PUT", "/users/me/device-link") => json!({ "device_token": "x" }),
+        ("POST", "/invitations") => json!({ "role": "reader" }),
+        ("POST", "/api-keys") => json!({ "name": name, "role": "reader" }),
+        ("PUT", "/policy") => json!({ "registration_open": true, "second_factor_required": false }),
+        ("GET" | "DELETE", path) if !path.starts_with("/vault") => return (String::new(), None),
+        (_, _) => json!({}),
+    };
+    (String::new(), Some(body))
+}
