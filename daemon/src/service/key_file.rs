@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use coffer_crypto::vault_keys::{self, ParseError, VaultKeys};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Error;
 use super::error::KeyFileProblem;
@@ -57,6 +58,12 @@ impl KeyFile {
     /// Where a new key file waits until its vault is complete.
     pub(crate) fn staging_path(&self) -> PathBuf {
         self.path.with_added_extension("creating")
+    }
+
+    /// The vault that the key file waiting there is for, when it is whole. Not authenticated.
+    pub(crate) fn staged_for(&self) -> Option<Uuid> {
+        let bytes = durable::read_small_file(&self.staging_path(), vault_keys::MAX_BYTES).ok()?;
+        VaultKeys::parse(&bytes).ok().map(|keys| keys.vault_id())
     }
 
     /// Where it lies.

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 mod authentication;
 pub(crate) mod caller;
 pub(crate) mod common;
+pub(crate) mod creation_mark;
 pub(crate) mod device;
 pub(crate) mod device_links;
 pub(crate) mod error;

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::audit::{Context, MAX_REPORTED_FAILURES};
 use super::common::Common;
+use super::creation_mark::CreationMark;
 use super::device::Device;
 use super::error::KeyFileProblem;
 use super::files;
@@ -76,6 +77,7 @@ pub(crate) struct Vault {
     pub(super) common: Common,
     pub(super) device: Device,
     pub(super) key_file: KeyFile,
+    pub(super) creation_mark: CreationMark,
     pub(super) setup_code_guesses: Arc<Throttle>,
     network_guesses: Arc<Throttle>,
     local_guesses: Arc<Throttle>,
@@ -103,6 +105,7 @@ impl Vault {
         let (gocryptfs_ended, ended) = mpsc::unbounded_channel();
         let vault = Arc::new(Self {
             key_file: KeyFile::new(&paths.secrets),
+            creation_mark: CreationMark::new(&paths.device),
             setup_code_guesses: throttle("setup-code"),
             network_guesses: throttle("network"),
             local_guesses: throttle("local"),
@@ -136,8 +139,14 @@ impl Vault {
 
     /// Whether a vault was ever made here, key at hand or not.
     pub(crate) fn exists(&self) -> bool {
-        self.key_file.exists()
-            || (gocryptfs::is_initialised(&self.paths.cipher) && !self.key_file.staging_path().exists())
+        self.key_file.exists() || (gocryptfs::is_initialised(&self.paths.cipher) && !self.creation_is_unfinished())
+    }
+
+    /// Whether what lies in the cipher directory is the rest of an interrupted creation, and never was a vault: both
+    /// marks are there, and name the same vault.
+    pub(super) fn creation_is_unfinished(&self) -> bool {
+        let marked = self.creation_mark.vault_id();
+        marked.is_some() && self.key_file.staged_for() == marked
     }
 
     /// Whether the drive for the ciphertext is there: with the vault on it, or ready for one.
@@ -334,6 +343,8 @@ impl Vault {
         let mount = self.mount(&self.paths.cipher, &payload.gocryptfs_passphrase, number)?;
         // On an error below the mount is dropped, which ends gocryptfs.
         let store = Store::open(&self.paths.mount_point)?;
+        // Its creation is finished, also when the power went before the mark did.
+        self.creation_mark.clear();
         Ok(Unlocked::new(keys, number, store, mount))
     }
 

@@ -1,8 +1,20 @@
 //! Making a vault: all of it, or nothing.
 //!
 //! Everything is made under other names first: the cipher directory as `NAME.creating`, the key file as
-//! `vault.keys.creating`. Renaming the key file is the moment at which the vault exists. Whatever an interrupted
-//! attempt left is recognised by the staged key file, and thrown away by the next attempt.
+//! `vault.keys.creating`. Up to three media take part, and a sync of one says nothing about the others, so each step is
+//! on its medium before the next one begins:
+//!
+//! | | Step | Medium | When the power goes behind it |
+//! |---|---|---|---|
+//! | 1 | the mark names the new vault ([`super::creation_mark`]) | device | no ciphertext under its name: no vault |
+//! | 2 | the staged key file, whole, names it too | secrets | the same |
+//! | 3 | the ciphertext, whole, gets its name | drive | both marks name one vault: still none |
+//! | 4 | the key file gets its name | secrets | the vault exists |
+//! | 5 | the mark goes | device | the next unlock removes it |
+//!
+//! The mark comes before step 3, or a cut there would leave what passes for a vault whose key is away, for ever; and goes
+//! after step 4 for the same reason. What an interrupted attempt left is thrown away by the next one, in the order drive,
+//! secrets, device: while there is any ciphertext, both marks are there.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,6 +150,7 @@ impl Vault {
         let recovery_key = RecoveryKey::generate(rng);
         keys.add_slot(&SlotSecret::RecoveryKey(&recovery_key), now, cost, rng);
 
+        self.creation_mark.set(vault_id).map_err(|error| Error::storage("writing the mark of the creation", error))?;
         let staged_keys = self.key_file.staging_path();
         durable::write_file(&staged_keys, &keys.file().to_bytes())
             .map_err(|error| Error::storage("writing the key file", error))?;
@@ -149,19 +162,18 @@ impl Vault {
         Ok((keys, CreatedVault { vault_id, recovery_key: recovery_key.to_text(), user_id }))
     }
 
-    /// Removes what an interrupted attempt left. Nothing of a vault that ever existed is touched: its cipher
-    /// directory is only removed together with a staged key file, which no finished vault has.
+    /// Removes what an interrupted attempt left. Nothing of a vault that ever existed is touched: the cipher directory
+    /// is only removed when both marks say what it is. The mark on the device stays until the new attempt replaces it.
     fn clear_the_ground(&self) -> Result<PathBuf, Error> {
         let failed = |error| Error::storage("preparing the storage drive", error);
         let staged_cipher = self.paths.cipher.with_added_extension("creating");
         remove_directory(&staged_cipher).map_err(failed)?;
-        let staged_keys = self.key_file.staging_path();
-        if staged_keys.exists() {
+        if self.creation_is_unfinished() {
             remove_directory(&self.paths.cipher).map_err(failed)?;
             // On the drive before the staged key file goes from the card: a cipher directory that came back with a
             // power cut, and had no staged key file any more, would pass for a vault whose key is missing.
             durable::sync_parent(&self.paths.cipher).map_err(failed)?;
-            durable::remove_file(&staged_keys).map_err(failed)?;
+            durable::remove_file(&self.key_file.staging_path()).map_err(failed)?;
         }
         if self.paths.cipher.exists() && std::fs::read_dir(&self.paths.cipher).map_err(failed)?.next().is_some() {
             let detail = "the cipher directory holds something that is not a vault; move it away".to_owned();

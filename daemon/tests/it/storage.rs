@@ -1,13 +1,14 @@
 //! Storage that is missing, full, read-only or not ours.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{COFFERD, Daemon, MASTER_PASSWORD, content, creation};
+use crate::harness::{COFFERD, Daemon, MASTER_PASSWORD, content, creation, files_below};
 
 /// A daemon whose cipher directory lies on a small file system.
 fn on_small_storage(options: &str) -> Daemon {
@@ -125,15 +126,74 @@ fn a_directory_that_holds_something_else_is_left_alone() {
 
 #[test]
 fn an_interrupted_creation_can_be_repeated() {
-    let daemon = Daemon::unclaimed();
+    let daemon = Daemon::locked();
     // As a power cut leaves it between the two renames: all of the ciphertext, and the key file not yet in place.
-    fs::create_dir_all(daemon.path("cipher")).unwrap();
-    fs::write(daemon.path("cipher/gocryptfs.conf"), "{}").unwrap();
-    fs::write(daemon.path("secrets/vault.keys.creating"), "{}").unwrap();
+    fs::rename(daemon.path("secrets/vault.keys"), daemon.path("secrets/vault.keys.creating")).unwrap();
+    mark_creation(&daemon, &vault_id(&daemon.path("secrets/vault.keys.creating")));
     fs::create_dir(daemon.path("cipher.creating")).unwrap();
     assert_eq!(daemon.health()["vault"], "absent");
+    daemon.post("/vault/unlock", &json!({ "master_password": MASTER_PASSWORD })).expect_problem(409, "vault_absent");
     daemon.send_locally("POST", "/vault", &creation(None)).expect(201);
     assert_eq!(daemon.health()["vault"], "unlocked");
+    assert!(!daemon.path("device/creating.json").exists() && !daemon.path("secrets/vault.keys.creating").exists());
+}
+
+#[test]
+fn a_stick_with_an_interrupted_creation_does_not_condemn_a_vault() {
+    let daemon = Daemon::locked();
+    let genuine = vault_id(&daemon.path("secrets/vault.keys"));
+    let key = fs::read_to_string(daemon.path("secrets/vault.keys")).unwrap();
+    let other = "01a1fd16-afea-707b-afb4-166dd8225dae";
+    fs::rename(daemon.path("secrets"), daemon.path("stick")).unwrap();
+    fs::create_dir(daemon.path("secrets")).unwrap();
+    let ciphertext = bytes_below(&daemon.path("cipher"));
+    for (staged, mark) in [
+        // Of any creation; of the same one, which a copy of the stick may hold; nothing whole.
+        (key.replace(&genuine, other), None),
+        (key.clone(), None),
+        ("{}".to_owned(), None),
+        // The power went when this vault was finished, and the mark is still there.
+        (key.replace(&genuine, other), Some(genuine.as_str())),
+        ("{}".to_owned(), Some(genuine.as_str())),
+        // Another attempt than the stick's.
+        (key, Some(other)),
+    ] {
+        fs::write(daemon.path("secrets/vault.keys.creating"), staged).unwrap();
+        mark.inspect(|vault_id| mark_creation(&daemon, vault_id));
+        assert_eq!(daemon.health()["vault"], "locked", "{mark:?}");
+        daemon.send_locally("POST", "/vault", &creation(None)).expect_problem(409, "vault_exists");
+        assert!(bytes_below(&daemon.path("cipher")) == ciphertext, "not a byte was touched: {mark:?}");
+    }
+    fs::remove_dir_all(daemon.path("secrets")).unwrap();
+    fs::rename(daemon.path("stick"), daemon.path("secrets")).unwrap();
+    daemon.unlock();
+}
+
+#[test]
+fn a_mark_on_the_box_alone_does_not_condemn_a_vault_whose_key_is_away() {
+    let daemon = Daemon::locked();
+    mark_creation(&daemon, &vault_id(&daemon.path("secrets/vault.keys")));
+    fs::rename(daemon.path("secrets"), daemon.path("stick")).unwrap();
+    assert_eq!(daemon.health()["vault"], "locked");
+    daemon.send_locally("POST", "/vault", &creation(None)).expect_problem(409, "vault_exists");
+    fs::rename(daemon.path("stick"), daemon.path("secrets")).unwrap();
+    daemon.unlock();
+    assert!(!daemon.path("device/creating.json").exists(), "an unlock ends the creation that a power cut left");
+}
+
+/// The vault that a key file names.
+fn vault_id(key_file: &Path) -> String {
+    let keys: Value = serde_json::from_slice(&fs::read(key_file).unwrap()).unwrap();
+    keys["vault_id"].as_str().unwrap().to_owned()
+}
+
+fn mark_creation(daemon: &Daemon, vault_id: &str) {
+    fs::write(daemon.path("device/creating.json"), json!({ "vault_id": vault_id }).to_string()).unwrap();
+}
+
+fn bytes_below(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = files_below(directory).into_iter();
+    files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 #[test]
