@@ -26,12 +26,14 @@ from powercut.history import History
 from powercut.journal import Cut, Kind, Record, Replayer
 from powercut.lives import first_life, second_life
 
-# The appliance keeps ciphertext on a drive and keys on a card: two disks, each with its own idea of what is flushed.
-DISKS = {"two": ["vault", "data"], "one": ["vault"]}
+# The appliance keeps ciphertext on a drive, its identity on a card, and the keys there or on a stick: disks, each with its
+# own idea of what is flushed.
+DISKS = {"three": ["vault", "data", "stick"], "two": ["vault", "data"], "one": ["vault"]}
 DISK_BYTES = 512 * 1024 * 1024
 
-# Cuts before the vault exists are a small part of the writes, and the only ones that test its creation.
-CREATION_SHARE = 0.15
+# Cuts before the vault exists are a small part of the writes, and the only ones that test its creation. Half of them lie
+# where it goes over from one disk to the other: there the order of its steps shows.
+CREATION_SHARE = 0.2
 # Cuts in a checkpoint tear pages of the database itself; there are a dozen checkpoints among thousands of writes.
 CHECKPOINT_SHARE = 0.15
 CHECKPOINT_SECTORS = 24
@@ -94,7 +96,7 @@ def _options() -> tuple[Options, Path | None]:
     parser.add_argument("--cofferd", type=Path, required=True, help="the daemon to test")
     parser.add_argument("--states", type=int, default=60, help="how many crash states to check (60)")
     parser.add_argument("--seed", type=int, default=None, help="chooses contents and cuts; printed when absent")
-    parser.add_argument("--layout", choices=sorted(DISKS), default="two", help="a drive and a card, or one disk (two)")
+    parser.add_argument("--layout", choices=sorted(DISKS), default="three", help="drive, card, stick; or fewer (three)")
     parser.add_argument("--sector", type=int, default=4096, help="what a disk writes at once, in bytes (4096)")
     parser.add_argument("--record", type=Path, help="keep the record here, or use the one that is here")
     parser.add_argument("--artefacts", type=Path, required=True, help="where the first failing state goes")
@@ -121,7 +123,12 @@ def _record(options: Options, directory: Path) -> None:
 
 
 def _places(root: Path, layout: str) -> Places:
-    return Places(vault=root / "vault", data=root / ("data" if layout == "two" else "vault"), run=root / "run")
+    vault, data, stick = {
+        "three": ("vault", "data", "stick"),
+        "two": ("vault", "data", "data"),
+        "one": ("vault", "vault", "vault"),
+    }[layout]
+    return Places(vault=root / vault, data=root / data, stick=root / stick, run=root / "run")
 
 
 def _summary(directory: Path) -> str:
@@ -143,10 +150,13 @@ def _cuts(options: Options, record: Record, history: History) -> list[Cut]:
     end = len(record.entries)
     created = next(history.of("vault.created")).acknowledged or end
     acknowledgements = history.acknowledgements()
+    steps = record.changes_of_disk(created)
     checkpoints = [window for window in record.rewriting_windows(CHECKPOINT_SECTORS) if window[0] > created]
 
     def position() -> int:
         draw = chance.random()
+        if draw < CREATION_SHARE / 2:
+            return min(chance.choice(steps) + chance.randint(0, 2), created)
         if draw < CREATION_SHARE:
             return chance.randint(0, created)
         draw -= CREATION_SHARE

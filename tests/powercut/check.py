@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from powercut import linux
-from powercut.cofferd import Cofferd, Places, Unexpected
+from powercut.cofferd import Cofferd, Places, Reply, Unexpected
 from powercut.history import History
 from powercut.journal import Cut
 from powercut.workload import ADMIN, FIRST_PASSWORD
@@ -28,7 +28,7 @@ def check(binary: Path, images: dict[Path, Path], places: Places, log: Path, his
             linux.mount_image(image, directory)
             mounted.append(directory)
         daemon = Cofferd(binary, places, log)
-        _Check(daemon, history, cut).everything()
+        _Check(daemon, places, history, cut).everything()
         daemon.stop()
         _check_at_rest(places, history)
     finally:
@@ -43,9 +43,10 @@ def check(binary: Path, images: dict[Path, Path], places: Places, log: Path, his
 
 
 class _Check:
-    def __init__(self, daemon: Cofferd, history: History, cut: Cut) -> None:
+    def __init__(self, daemon: Cofferd, places: Places, history: History, cut: Cut) -> None:
         self._owner = daemon.client()
         self._user = daemon.client()
+        self._places = places
         self._history = history
         self._position = cut.position
         # Unlocking takes a second, so each state is unlocked in one way: every fourth with the recovery key.
@@ -71,12 +72,29 @@ class _Check:
         """Makes the vault where none was acknowledged."""
         state = self._health()["vault"]
         if state == "absent" and not self._history.happened("vault.created", self._position):
-            body = {"master_password": FIRST_PASSWORD, "admin": ADMIN}
-            self._owner.call("POST", "/vault", body).expect(HTTPStatus.CREATED, "creating the vault again")
-            return
-        if state != "locked":
+            self._create().expect(HTTPStatus.CREATED, "creating the vault again")
+        elif state == "locked":
+            self._outlive_a_stale_stick()
+            self._owner.unlock(self._history.possible_secrets(self._position, self._by_recovery_key))
+        else:
             raise Unexpected(f"the vault is {state}")
-        self._owner.unlock(self._history.possible_secrets(self._position, self._by_recovery_key))
+        for left in (self._places.creation_mark, self._places.staged_key_file):
+            if left.exists():
+                raise Unexpected(f"the finished creation left {left.name}")
+
+    def _create(self) -> Reply:
+        return self._owner.call("POST", "/vault", {"master_password": FIRST_PASSWORD, "admin": ADMIN})
+
+    def _outlive_a_stale_stick(self) -> None:
+        """Attaches the stick of the interrupted creation in place of the genuine one, and claims the box again."""
+        away = self._places.secrets.with_name("away")
+        self._places.secrets.rename(away)
+        self._places.secrets.mkdir()
+        self._places.staged_key_file.write_bytes(self._history.stale_key_file)
+        self._create().expect(HTTPStatus.CONFLICT, "creating a vault in place of one whose key is away")
+        self._places.staged_key_file.unlink()
+        self._places.secrets.rmdir()
+        away.rename(self._places.secrets)
 
     def _be_logged_in(self) -> None:
         sessions = self._history.happened("session.opened", self._position)

@@ -39,10 +39,11 @@ def wait_for(what: str, condition: Callable[[], T | None]) -> T:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the daemon keeps things: `vault` is the drive, `data` the card, `run` is neither."""
+    """Where the daemon keeps things: `vault` is the drive, `data` the card, `stick` holds the keys, `run` is on no disk."""
 
     vault: Path
     data: Path
+    stick: Path
     run: Path
 
     @property
@@ -51,11 +52,19 @@ class Places:
 
     @property
     def secrets(self) -> Path:
-        return self.data / "secrets"
+        return self.stick / "secrets"
+
+    @property
+    def staged_key_file(self) -> Path:
+        return self.secrets / "vault.keys.creating"
 
     @property
     def device(self) -> Path:
         return self.data / "device"
+
+    @property
+    def creation_mark(self) -> Path:
+        return self.device / "creating.json"
 
 
 class Reply:

@@ -34,6 +34,8 @@ class History:
 
     operations: list[Operation] = field(default_factory=list)
     passphrase: str = ""
+    # The staged key file of the creation that was interrupted: what a stick may still hold for ever.
+    stale_key_file: bytes = b""
 
     def of(self, action: str) -> Iterator[Operation]:
         return (operation for operation in self.operations if operation.action == action)
@@ -62,7 +64,7 @@ class History:
             for operation in self.operations
             if operation.may_have_happened(position)
         ]
-        return History(before, self.passphrase)
+        return History(before, self.passphrase, self.stale_key_file)
 
     def acknowledgements(self) -> list[int]:
         return sorted(operation.acknowledged for operation in self.operations if operation.acknowledged is not None)

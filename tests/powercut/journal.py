@@ -126,6 +126,12 @@ class Record:
             written |= touched
         return windows
 
+    def changes_of_disk(self, end: int) -> list[int]:
+        """The positions before `end` where another disk is written to than just before; with one disk, the flushes."""
+        disks = [entry.disk for entry in self.entries[:end]]
+        changes = [number for number in range(1, end) if disks[number] != disks[number - 1]]
+        return changes or [number for number in range(end) if self.entries[number].is_flush]
+
     def durable(self, disk: int, position: int) -> int:
         """The number of entries that the last flush of that disk before `position` covers."""
         for number in range(position - 1, -1, -1):

@@ -35,7 +35,7 @@ def _recording(directory: Path, images: list[Path], places: Places) -> Iterator[
     for image, copy in zip(images, live, strict=True):
         copy_sparse(image, copy)
     served = directory / "disks"
-    mount_points = list(dict.fromkeys([places.vault, places.data]))
+    mount_points = list(dict.fromkeys([places.vault, places.data, places.stick]))
     command: list[str | Path] = [sys.executable, "-m", "powercut.disks", directory, *live]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as disks:
         try:

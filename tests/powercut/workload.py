@@ -116,6 +116,7 @@ class _Life:
         attempt.join()
         if (self._places.secrets / "vault.keys").exists():
             raise Unexpected("the vault was finished before it could be interrupted")
+        self._witness.history.stale_key_file = self._places.staged_key_file.read_bytes()
         staged.rename(self._places.cipher)
         subprocess.run(["sync", "-f", self._places.cipher], check=True)
         self._restart()
