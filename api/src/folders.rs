@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::Access;
+
 /// Creates a folder.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,4 +32,8 @@ pub struct Folder {
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: Uuid,
+    /// Whether it is open to those only whom its list names. A folder below a private one is as hidden as that.
+    pub private: bool,
+    /// What the caller may do in it.
+    pub access: Access,
 }

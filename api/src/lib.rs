@@ -2,9 +2,11 @@
 //!
 //! No I/O and no rules. Requests refuse unknown fields; sizes end in `_bytes`, durations in `_s`, times are RFC 3339.
 
+mod access;
 mod audit;
 mod files;
 mod folders;
+mod groups;
 mod health;
 mod page;
 mod problem;
@@ -13,9 +15,11 @@ mod sessions;
 mod users;
 mod vault;
 
+pub use access::{Access, FolderAccess, FolderGrant};
 pub use audit::AuditEntry;
 pub use files::File;
 pub use folders::{CreateFolder, Folder};
+pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};

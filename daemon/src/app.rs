@@ -22,6 +22,7 @@ use crate::cli::Serve;
 use crate::exit::Failure;
 use crate::http::{self, Services};
 use crate::model::clock::{SharedClock, SystemClock};
+use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
 use crate::service::common::Common;
@@ -30,6 +31,7 @@ use crate::service::device_links::DeviceLinks;
 use crate::service::events::EventBus;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
+use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
@@ -85,6 +87,8 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
         folders: Arc::new(Folders::new(common.clone())),
         files: Arc::new(Files::new(common.clone())),
+        privacy: Arc::new(Privacy::new(common.clone())),
+        groups: Arc::new(Groups::new(common.clone())),
         health: Arc::new(health),
         auditor: common.auditor(),
         vault: Arc::clone(&vault),

@@ -27,6 +27,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "people", description = "Accounts: register, invite, change, delete; the rules for all of them."),
         (name = "credentials", description = "API keys for programs, and the link to a person of the cloud."),
         (name = "folders", description = "Folders."),
+        (name = "groups", description = "Groups of people, for the lists of private folders."),
         (name = "files", description = "Files and their contents."),
         (name = "audit", description = "Who did what."),
         (name = "health", description = "The state of the box."),

@@ -124,6 +124,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// As [`Id`], for a path with two.
+pub(super) struct TwoIds(pub(super) Uuid, pub(super) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoIds {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<(Uuid, Uuid)>::from_request_parts(parts, state).await;
+        path.map(|Path((first, second))| Self(first, second))
+            .map_err(|_| Refusal::Request(RequestProblem::NoSuchAddress))
+    }
+}
+
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

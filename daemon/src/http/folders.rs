@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::extract::{Authenticated, Id, Json, Parameters};
 use super::problem::Refusal;
+use crate::model::access::Access;
 use crate::model::folder;
 use crate::model::name::FileName;
 use crate::service::folders::Folders;
@@ -43,8 +44,8 @@ pub(super) async fn create(
     Json(body): Json<CreateFolder>,
 ) -> Result<(StatusCode, axum::Json<Folder>), Refusal> {
     let name = FileName::parse(&body.name)?;
-    let folder = folders.create(&caller, body.parent_id, &name).await?;
-    Ok((StatusCode::CREATED, axum::Json(wire(folder))))
+    let created = folders.create(&caller, body.parent_id, &name).await?;
+    Ok((StatusCode::CREATED, axum::Json(wire(created))))
 }
 
 /// List the folders directly inside one.
@@ -91,12 +92,14 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn wire(folder: folder::Folder) -> Folder {
+fn wire((folder, access): (folder::Folder, Access)) -> Folder {
     Folder {
         id: folder.id,
         parent_id: folder.parent_id,
         name: folder.name,
         created_at: folder.created_at,
         created_by: folder.created_by,
+        private: folder.private,
+        access,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A handler extracts, calls one method of a service, and wraps the result. It sees services and values only.
 
+mod access;
 mod accounts;
 mod audit;
 mod conditional;
@@ -10,6 +11,7 @@ mod docs;
 mod extract;
 mod files;
 mod folders;
+mod groups;
 mod health;
 mod middleware;
 mod problem;
@@ -26,12 +28,14 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
 use crate::service::audit::Auditor;
 use crate::service::device_links::DeviceLinks;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
+use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::sessions::Sessions;
 use crate::service::users::Users;
@@ -48,6 +52,8 @@ pub(crate) struct Services {
     pub(crate) device_links: Arc<DeviceLinks>,
     pub(crate) folders: Arc<Folders>,
     pub(crate) files: Arc<Files>,
+    pub(crate) privacy: Arc<Privacy>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) health: Arc<HealthCheck>,
     pub(crate) auditor: Auditor,
 }
@@ -81,6 +87,11 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(credentials::device_link, credentials::link_device, credentials::unlink_device))
         .routes(routes!(folders::create, folders::list))
         .routes(routes!(folders::get, folders::delete))
+        .routes(routes!(access::get, access::set))
+        .routes(routes!(groups::create, groups::list))
+        .routes(routes!(groups::get, groups::rename, groups::delete))
+        .routes(routes!(groups::members))
+        .routes(routes!(groups::add_member, groups::remove_member))
         .routes(routes!(files::upload, files::list))
         .routes(routes!(files::get, files::delete))
         .routes(routes!(files::content))

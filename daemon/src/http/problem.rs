@@ -117,6 +117,10 @@ fn of_service(error: Error) -> Problem {
             problem(403, Code::WrongMasterSecret, "Wrong master secret", detail)
         }
         Error::Forbidden => problem(403, Code::Forbidden, "Not allowed", "Your role does not allow this."),
+        Error::ReadOnlyFolder => {
+            let detail = "You may look into this folder, but not change what is in it. Ask whoever made it.";
+            problem(403, Code::Forbidden, "Not allowed", detail)
+        }
         Error::SecondFactorNeeded => {
             let detail = "This box asks for a second factor. Set one up; then everything else works.";
             problem(403, Code::SecondFactorNeeded, "Set up a second factor first", detail)
@@ -160,6 +164,9 @@ fn of_service(error: Error) -> Problem {
         Error::LimitReached { what, limit } => {
             let detail = format!("There are {limit} {what} already. Remove some first.");
             problem(409, Code::LimitReached, "Too many", &detail)
+        }
+        Error::GroupNameTaken => {
+            problem(409, Code::NameTaken, "The name is taken", "There is a group of that name. Choose another name.")
         }
         Error::FolderNotEmpty => {
             problem(409, Code::FolderNotEmpty, "The folder is not empty", "Delete or move what is in it first.")

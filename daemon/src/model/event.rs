@@ -28,6 +28,8 @@ pub(crate) enum Event {
     FolderCreated { folder_id: Uuid },
     /// A folder was deleted.
     FolderDeleted { folder_id: Uuid },
+    /// Other people see a folder, and what is below it, than before.
+    FolderAccessChanged { folder_id: Uuid },
     /// A file was stored.
     FileStored { file_id: Uuid, size_bytes: u64 },
     /// A file was deleted.
@@ -46,6 +48,7 @@ impl Event {
             Self::UserDeleted { .. } => "user.deleted",
             Self::FolderCreated { .. } => "folder.created",
             Self::FolderDeleted { .. } => "folder.deleted",
+            Self::FolderAccessChanged { .. } => "folder.access_changed",
             Self::FileStored { .. } => "file.stored",
             Self::FileDeleted { .. } => "file.deleted",
         }
@@ -57,7 +60,9 @@ impl Event {
             Self::VaultUnlocked { vault_id } => vault_id,
             Self::SessionOpened { session_id, .. } | Self::SessionRevoked { session_id } => session_id,
             Self::UserCreated { user_id } | Self::UserChanged { user_id } | Self::UserDeleted { user_id } => user_id,
-            Self::FolderCreated { folder_id } | Self::FolderDeleted { folder_id } => folder_id,
+            Self::FolderCreated { folder_id }
+            | Self::FolderDeleted { folder_id }
+            | Self::FolderAccessChanged { folder_id } => folder_id,
             Self::FileStored { file_id, .. } | Self::FileDeleted { file_id } => file_id,
         }
     }

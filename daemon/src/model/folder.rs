@@ -11,6 +11,8 @@ pub(crate) struct Folder {
     pub(crate) name: String,
     pub(crate) created_at: Timestamp,
     pub(crate) created_by: Uuid,
+    /// Open to those only whom its grants name. What is above it may hide it further.
+    pub(crate) private: bool,
 }
 
 /// How deep folders may nest; the root is depth 0.

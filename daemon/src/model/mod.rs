@@ -1,11 +1,13 @@
 //! Values that cannot be wrong. No I/O.
 
+pub(crate) mod access;
 pub(crate) mod api_key;
 pub(crate) mod clock;
 pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod folder;
+pub(crate) mod group;
 pub(crate) mod invitation;
 pub(crate) mod name;
 pub(crate) mod password;

@@ -65,7 +65,7 @@ impl fmt::Display for FileName {
 }
 
 /// Overrides that make `gpj.exe` look like `exe.jpg`. The marks that scripts need (LRM, RLM, ALM) stay allowed.
-fn is_bidi_override(c: char) -> bool {
+pub(super) fn is_bidi_override(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,11 +1,13 @@
 //! What is stored: SQL, the caches in front of it, and the blobs. Finds or does not find; decides nothing.
 
+pub(crate) mod access;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod blobs;
 pub(crate) mod device_links;
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod groups;
 pub(crate) mod invitations;
 pub(crate) mod policy;
 mod row;
@@ -25,6 +27,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("migrations/0001_foundation.sql")),
         M::up(include_str!("migrations/0002_accounts.sql")),
+        M::up(include_str!("migrations/0005_access.sql")),
     ])
 });
 

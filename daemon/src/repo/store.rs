@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::blobs::Blobs;
-use super::{files, migrate, policy, sessions, users};
+use super::{access, files, migrate, policy, sessions, users};
+use crate::model::access::Viewer;
 use crate::model::file::File;
 use crate::model::session::SessionOfUser;
 use crate::storage::database::{self, Database, DatabaseError};
@@ -34,6 +35,8 @@ pub(crate) struct Store {
     // be put into the cache just after.
     files: Arc<Mutex<LruCache<Uuid, File>>>,
     sessions: Arc<Mutex<LruCache<Uuid, SessionOfUser>>>,
+    // Whether anything is private; unknown at first and after a change. Kept by the same rule.
+    anything_private: Arc<Mutex<Option<bool>>>,
 }
 
 impl Store {
@@ -66,6 +69,7 @@ impl Store {
             mount_point: mount_point.to_owned(),
             files: Arc::new(Mutex::new(LruCache::new(FILES))),
             sessions: Arc::new(Mutex::new(LruCache::new(SESSIONS))),
+            anything_private: Arc::new(Mutex::new(None)),
         })
     }
 
@@ -74,19 +78,34 @@ impl Store {
         &self.mount_point
     }
 
-    /// Finds a file by its id.
-    pub(crate) async fn file(&self, id: Uuid) -> Result<Option<File>, DatabaseError> {
-        if let Some(file) = lock(&self.files).get(&id) {
-            return Ok(Some(file.clone()));
+    /// Finds a file by its id, when it is there for that viewer. Asks the database only for what is not in memory, and
+    /// for who may see it as long as something in the vault is private.
+    pub(crate) async fn file(&self, id: Uuid, viewer: Viewer) -> Result<Option<File>, DatabaseError> {
+        let cached = lock(&self.files).get(&id).cloned();
+        // In this order: nothing was private after the row was read.
+        if let Some(file) = cached
+            && viewer.scope.is_none()
+            && (viewer.sees_all || *lock(&self.anything_private) == Some(false))
+        {
+            return Ok(Some(file));
         }
-        let cache = Arc::clone(&self.files);
+        let (cache, anything_private) = (Arc::clone(&self.files), Arc::clone(&self.anything_private));
         self.database
             .read(move |connection| {
-                let file = files::find(connection, id)?;
-                if let Some(file) = &file {
-                    lock(&cache).put(id, file.clone());
+                if lock(&anything_private).is_none() {
+                    let found = access::is_anything_private(connection)?;
+                    *lock(&anything_private) = Some(found);
                 }
-                Ok(file)
+                let cached = lock(&cache).get(&id).cloned();
+                let file = if let Some(file) = cached {
+                    file
+                } else {
+                    let Some(file) = files::find(connection, id)? else { return Ok(None) };
+                    lock(&cache).put(id, file.clone());
+                    file
+                };
+                let access = access::access(connection, &viewer, file.folder_id)?;
+                Ok(access.map(|_| file))
             })
             .await
     }
@@ -115,6 +134,12 @@ impl Store {
         move |id| drop(lock(&cache).pop(&id))
     }
 
+    /// For use inside a transaction that makes a folder private or open, or deletes a private one.
+    pub(crate) fn privacy_forgetter(&self) -> impl Fn() + Send + use<> {
+        let anything_private = Arc::clone(&self.anything_private);
+        move || *lock(&anything_private) = None
+    }
+
     /// For use inside a transaction that changes a session.
     pub(crate) fn session_forgetter(&self) -> impl Fn(Uuid) + Send + use<> {
         let cache = Arc::clone(&self.sessions);
@@ -133,6 +158,7 @@ impl Store {
         self.database.close();
         lock(&self.files).clear();
         lock(&self.sessions).clear();
+        *lock(&self.anything_private) = None;
     }
 }
 
@@ -175,5 +201,57 @@ mod tests {
             .query_row("SELECT value FROM settings WHERE key = 'kept'", [], |row| row.get(0))
             .unwrap();
         assert_eq!(kept, "yes");
+    }
+
+    #[tokio::test]
+    async fn a_known_file_costs_no_query_while_nothing_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let (user, folder, file) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        Store::create(directory.path(), |connection| {
+            let sql = format!(
+                "INSERT INTO users (id, username, display_name, password_hash, role, active, created_at)
+                     VALUES ('{user}', 'bob_', 'bob', '', 'writer', 1, 0);
+                 INSERT INTO folders (id, name, created_at, created_by) VALUES ('{folder}', 'f', 0, '{user}');
+                 INSERT INTO files VALUES ('{file}', '{folder}', 'f', '{}', 0, '{}', 0, '{user}');",
+                "0".repeat(32),
+                "0".repeat(64)
+            );
+            Ok(connection.execute_batch(&sql)?)
+        })
+        .unwrap();
+        let viewer = Viewer { user_id: user, sees_all: false, may_write: true, scope: None };
+        let admin = Viewer { sees_all: true, ..viewer };
+        let scoped = Viewer { scope: Some(folder), ..viewer };
+        let answers = async |store: &Store| {
+            let mut answers = Vec::new();
+            for viewer in [viewer, admin, scoped] {
+                answers.push(store.file(file, viewer).await.map(|file| file.is_some()).ok());
+            }
+            answers
+        };
+        let set = async |store: &Store, private| {
+            let forget = store.privacy_forgetter();
+            let set = store.database.write(move |transaction| {
+                forget();
+                access::set(transaction, folder, None, private, &[])
+            });
+            set.await.unwrap();
+        };
+
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(answers(&store).await, [Some(true); 3]);
+        set(&store, true).await;
+        assert_eq!(answers(&store).await, [Some(false), Some(true), Some(false)]);
+        set(&store, false).await;
+        assert_eq!(answers(&store).await, [Some(true); 3]);
+        // Only what needs no query is answered now.
+        store.database.close();
+        assert_eq!(answers(&store).await, [Some(true), Some(true), None]);
+
+        let store = Store::open(directory.path()).unwrap();
+        set(&store, true).await;
+        assert_eq!(answers(&store).await, [Some(false), Some(true), Some(false)]);
+        store.database.close();
+        assert_eq!(answers(&store).await, [None, Some(true), None]);
     }
 }

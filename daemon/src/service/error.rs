@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::access::AccessListError;
+use crate::model::group::GroupNameError;
 use crate::model::name::NameError;
 use crate::model::password::PasswordError;
 use crate::model::user::{AboutError, DisplayNameError, UsernameError};
@@ -41,6 +43,8 @@ pub(crate) enum Error {
     WrongMasterSecret,
     #[error("the role does not allow this")]
     Forbidden,
+    #[error("the folder may be looked into, but not changed")]
+    ReadOnlyFolder,
     #[error("a second factor is needed first")]
     SecondFactorNeeded,
     #[error("only a person who logged in may do this")]
@@ -65,6 +69,8 @@ pub(crate) enum Error {
     LinkTaken,
     #[error("there are {limit} {what} already")]
     LimitReached { what: &'static str, limit: u32 },
+    #[error("the name of the group is taken")]
+    GroupNameTaken,
     #[error("the folder is not empty")]
     FolderNotEmpty,
     #[error("there is a vault already")]
@@ -168,6 +174,18 @@ impl From<GocryptfsError> for Error {
 
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
+        Self::field("name", error.to_string())
+    }
+}
+
+impl From<AccessListError> for Error {
+    fn from(error: AccessListError) -> Self {
+        Self::field("grants", error.to_string())
+    }
+}
+
+impl From<GroupNameError> for Error {
+    fn from(error: GroupNameError) -> Self {
         Self::field("name", error.to_string())
     }
 }

@@ -12,11 +12,13 @@ use log::{info, warn};
 use uuid::Uuid;
 
 use super::Error;
+use super::access::{self, visible, writable};
 use super::audit::page;
 use super::caller::Caller;
 use super::common::Common;
 use super::transfer::{self, Content};
 use super::unlocked::Lease;
+use crate::model::access::Viewer;
 use crate::model::event::{Event, Intent};
 use crate::model::file::File;
 use crate::model::name::FileName;
@@ -49,9 +51,9 @@ impl Files {
         body: impl Stream<Item = Result<Bytes, transfer::BodyError>> + Send,
     ) -> Result<File, Error> {
         caller.require(Action::Add).await?;
-        let wanted = name.as_str().to_owned();
-        let check = caller.store().database.read(move |connection| check_place(connection, folder_id, &wanted));
-        check.await?;
+        let (wanted, viewer) = (name.as_str().to_owned(), access::viewer(caller));
+        let read = caller.store().database.read(move |connection| check_place(connection, &viewer, folder_id, &wanted));
+        access::audited(&self.common, caller, Action::Add, folder_id, read.await).await?;
         let free_bytes = transfer::free_bytes(caller.lease()).await?;
         self.check_room(announced_bytes.unwrap_or(0), free_bytes)?;
 
@@ -70,12 +72,13 @@ impl Files {
         let row = file.clone();
         let committed = caller.store().database.write(move |transaction| -> Result<(), Error> {
             // The world may have changed while the bytes came in.
-            check_place(transaction, folder_id, &row.name)?;
+            check_place(transaction, &viewer, folder_id, &row.name)?;
             files::insert(transaction, &row)?;
             audit::insert(transaction, &entry)?;
             Ok(())
         });
-        received.keep_if(committed.await)?;
+        let committed = received.keep_if(committed.await);
+        access::audited(&self.common, caller, Action::Add, folder_id, committed).await?;
         self.common.events.publish(&Event::FileStored { file_id: file.id, size_bytes: file.size_bytes });
         Ok(file)
     }
@@ -83,7 +86,7 @@ impl Files {
     /// One file's metadata.
     pub(crate) async fn get(&self, caller: &Caller, id: Uuid) -> Result<File, Error> {
         caller.require(Action::Read).await?;
-        caller.store().file(id).await?.ok_or(Error::NotFound("file"))
+        caller.store().file(id, access::viewer(caller)).await?.ok_or(Error::NotFound("file"))
     }
 
     /// A page of the files directly inside a folder, oldest first, and where the next page starts.
@@ -95,11 +98,10 @@ impl Files {
         limit: u32,
     ) -> Result<(Vec<File>, Option<Uuid>), Error> {
         caller.require(Action::Read).await?;
+        let viewer = access::viewer(caller);
         let limit = limit.clamp(1, MAX_PAGE);
         let read = caller.store().database.read(move |connection| -> Result<_, Error> {
-            if let Some(folder_id) = folder_id {
-                folders::find(connection, folder_id)?.ok_or(Error::NotFound("folder"))?;
-            }
+            visible(connection, &viewer, folder_id)?;
             Ok(files::list(connection, folder_id, after, limit + 1)?)
         });
         Ok(page(read.await?, limit, |file| file.id))
@@ -113,17 +115,22 @@ impl Files {
 
     /// Deletes a file for good.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
-        caller.require(Action::Edit).await?;
+        caller.require(Action::EditOwn).await?;
+        let viewer = access::viewer(caller);
+        let file = caller.store().file(id, viewer).await?.ok_or(Error::NotFound("file"))?;
+        // Who stored it never changes; all else is looked at again below.
+        caller.require_edit(file.created_by).await?;
         let entry = self.common.auditor.entry(&caller.context, "file.deleted", Outcome::Success, Some(id));
         let forget = caller.store().file_forgetter();
         let deleted = caller.store().database.write(move |transaction| -> Result<File, Error> {
             let file = files::find(transaction, id)?.ok_or(Error::NotFound("file"))?;
+            access::writable_file(transaction, &viewer, &file)?;
             files::delete(transaction, id)?;
             audit::insert(transaction, &entry)?;
             forget(id);
             Ok(file)
         });
-        let file = deleted.await?;
+        let file = access::audited(&self.common, caller, Action::Edit, Some(id), deleted.await).await?;
         self.common.events.publish(&Event::FileDeleted { file_id: id });
         let lease = caller.lease().clone();
         let removed = tokio::task::spawn_blocking(move || lease.store().blobs.remove(&file.blob)).await;
@@ -171,9 +178,12 @@ pub(crate) async fn sweep(lease: Lease) {
     }
 }
 
-fn check_place(connection: &rusqlite::Connection, folder_id: Option<Uuid>, name: &str) -> Result<(), Error> {
-    if let Some(folder_id) = folder_id {
-        folders::find(connection, folder_id)?.ok_or(Error::NotFound("folder"))?;
-    }
+fn check_place(
+    connection: &rusqlite::Connection,
+    viewer: &Viewer,
+    folder_id: Option<Uuid>,
+    name: &str,
+) -> Result<(), Error> {
+    writable(connection, viewer, folder_id)?;
     if folders::name_is_taken(connection, folder_id, name)? { Err(Error::NameTaken) } else { Ok(()) }
 }

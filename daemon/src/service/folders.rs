@@ -3,9 +3,11 @@
 use uuid::Uuid;
 
 use super::Error;
+use super::access::{self, visible, writable};
 use super::audit::page;
 use super::caller::Caller;
 use super::common::Common;
+use crate::model::access::Access;
 use crate::model::event::Event;
 use crate::model::folder::{Folder, MAX_DEPTH};
 use crate::model::name::FileName;
@@ -33,7 +35,7 @@ impl Folders {
         caller: &Caller,
         parent_id: Option<Uuid>,
         name: &FileName,
-    ) -> Result<Folder, Error> {
+    ) -> Result<(Folder, Access), Error> {
         caller.require(Action::Add).await?;
         let folder = Folder {
             id: self.common.ids.next(),
@@ -41,15 +43,16 @@ impl Folders {
             name: name.as_str().to_owned(),
             created_at: self.common.clock.now(),
             created_by: caller.user.id,
+            private: false,
         };
         let entry = self.common.auditor.entry(&caller.context, "folder.created", Outcome::Success, Some(folder.id));
-        let row = folder.clone();
+        let (row, viewer) = (folder.clone(), access::viewer(caller));
         let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
-            if let Some(parent_id) = parent_id {
-                folders::find(transaction, parent_id)?.ok_or(Error::NotFound("folder"))?;
-                if folders::depth(transaction, parent_id)? >= MAX_DEPTH {
-                    return Err(Error::field("parent_id", format!("folders nest at most {MAX_DEPTH} deep")));
-                }
+            writable(transaction, &viewer, parent_id)?;
+            if let Some(parent_id) = parent_id
+                && folders::depth(transaction, parent_id)? >= MAX_DEPTH
+            {
+                return Err(Error::field("parent_id", format!("folders nest at most {MAX_DEPTH} deep")));
             }
             if folders::name_is_taken(transaction, parent_id, &row.name)? {
                 return Err(Error::NameTaken);
@@ -57,16 +60,16 @@ impl Folders {
             folders::insert(transaction, &row)?;
             Ok(audit::insert(transaction, &entry)?)
         });
-        stored.await?;
+        access::audited(&self.common, caller, Action::Add, parent_id, stored.await).await?;
         self.common.events.publish(&Event::FolderCreated { folder_id: folder.id });
-        Ok(folder)
+        Ok((folder, Access::Write))
     }
 
-    /// One folder.
-    pub(crate) async fn get(&self, caller: &Caller, id: Uuid) -> Result<Folder, Error> {
+    /// One folder, and what the caller may do in it.
+    pub(crate) async fn get(&self, caller: &Caller, id: Uuid) -> Result<(Folder, Access), Error> {
         caller.require(Action::Read).await?;
-        let found = caller.store().database.read(move |connection| folders::find(connection, id)).await?;
-        found.ok_or(Error::NotFound("folder"))
+        let viewer = access::viewer(caller);
+        caller.store().database.read(move |connection| access::seen_folder(connection, &viewer, id)).await
     }
 
     /// A page of the folders directly inside one, oldest first, and where the next page starts.
@@ -76,31 +79,39 @@ impl Folders {
         parent_id: Option<Uuid>,
         after: Option<Uuid>,
         limit: u32,
-    ) -> Result<(Vec<Folder>, Option<Uuid>), Error> {
+    ) -> Result<(Vec<(Folder, Access)>, Option<Uuid>), Error> {
         caller.require(Action::Read).await?;
+        let viewer = access::viewer(caller);
         let limit = limit.clamp(1, MAX_PAGE);
         let read = caller.store().database.read(move |connection| -> Result<_, Error> {
-            if let Some(parent_id) = parent_id {
-                folders::find(connection, parent_id)?.ok_or(Error::NotFound("folder"))?;
-            }
-            Ok(folders::list(connection, parent_id, after, limit + 1)?)
+            let inside = visible(connection, &viewer, parent_id)?;
+            Ok(folders::list(connection, &viewer, parent_id, inside, after, limit + 1)?)
         });
-        Ok(page(read.await?, limit, |folder| folder.id))
+        Ok(page(read.await?, limit, |(folder, _)| folder.id))
     }
 
-    /// Deletes an empty folder.
+    /// Deletes an empty folder. A key for one folder may empty it, but not delete it.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
-        caller.require(Action::Edit).await?;
+        caller.require(Action::EditOwn).await?;
+        let viewer = access::viewer(caller);
+        let read = caller.store().database.read(move |connection| access::seen_folder(connection, &viewer, id));
+        // Who made it never changes; all else is looked at again below.
+        caller.require_edit(read.await?.0.created_by).await?;
         let entry = self.common.auditor.entry(&caller.context, "folder.deleted", Outcome::Success, Some(id));
+        let forget = caller.store().privacy_forgetter();
         let deleted = caller.store().database.write(move |transaction| -> Result<(), Error> {
-            folders::find(transaction, id)?.ok_or(Error::NotFound("folder"))?;
+            writable(transaction, &viewer, Some(id))?;
+            if viewer.scope == Some(id) {
+                return Err(Error::Forbidden);
+            }
             if !folders::is_empty(transaction, id)? {
                 return Err(Error::FolderNotEmpty);
             }
             folders::delete(transaction, id)?;
+            forget();
             Ok(audit::insert(transaction, &entry)?)
         });
-        deleted.await?;
+        access::audited(&self.common, caller, Action::Edit, Some(id), deleted.await).await?;
         self.common.events.publish(&Event::FolderDeleted { folder_id: id });
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The rules: who may do what, in which order, with which effect. Knows neither HTTP nor SQL.
 
+pub(crate) mod access;
 pub(crate) mod accounts;
 pub(crate) mod api_keys;
 mod attempts;
@@ -14,6 +15,7 @@ pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod key_file;
 pub(crate) mod password_check;

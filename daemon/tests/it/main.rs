@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helpers as well"
 )]
 
+mod access;
 mod accounts;
 mod bad_input;
 mod client;
@@ -16,6 +17,7 @@ mod crashes;
 mod credentials;
 mod files;
 mod folders;
+mod groups;
 mod harness;
 mod hygiene;
 mod keys;
