@@ -50,6 +50,7 @@ pub(super) struct ListFiles {
 #[utoipa::path(post, path = "/files", tag = "files", extensions(("x-action" = json!("add"))), security(("token" = [])), params(Upload),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
     (status = 201, body = File),
+    (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "the client fell silent", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
@@ -104,6 +105,7 @@ pub(super) async fn get(
 /// Delete a file for good.
 #[utoipa::path(delete, path = "/files/{id}", tag = "files", extensions(("x-action" = json!("edit_own"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 204, description = "deleted"),
+    (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(

@@ -34,6 +34,7 @@ pub(super) struct ListFolders {
 /// Create a folder.
 #[utoipa::path(post, path = "/folders", tag = "folders", extensions(("x-action" = json!("add"))), security(("token" = [])), request_body = CreateFolder, responses(
     (status = 201, body = Folder),
+    (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such parent", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
@@ -80,6 +81,7 @@ pub(super) async fn get(
 /// Delete an empty folder.
 #[utoipa::path(delete, path = "/folders/{id}", tag = "folders", extensions(("x-action" = json!("edit_own"))), security(("token" = [])), params(("id" = Uuid, Path)),
     responses((status = 204, description = "deleted"),
+    (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "not empty", body = Problem, content_type = "application/problem+json"),
 ))]

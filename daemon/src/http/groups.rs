@@ -31,9 +31,9 @@ pub(super) struct ListGroups {
     (status = 201, body = Group),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "not a name, or 1000 groups already", body = Problem,
+    (status = 409, description = "the name is taken, or there are 1000 groups already", body = Problem,
         content_type = "application/problem+json"),
+    (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
     State(groups): State<Arc<Groups>>,

@@ -87,7 +87,6 @@ pub(crate) fn set(
 }
 
 /// Takes a deleted account off all lists. The folders stay private, if need be with nobody on their list.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the deletion of accounts"))]
 pub(crate) fn delete_of_user(connection: &Connection, user_id: Uuid) -> Result<(), DatabaseError> {
     connection.prepare_cached("DELETE FROM folder_grants WHERE user_id = ?1")?.execute([user_id.to_string()])?;
     Ok(())

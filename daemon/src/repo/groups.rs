@@ -84,7 +84,6 @@ pub(crate) fn remove_member(connection: &Connection, id: Uuid, user_id: Uuid) ->
 }
 
 /// Takes a deleted account out of all groups.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the deletion of accounts"))]
 pub(crate) fn delete_of_user(connection: &Connection, user_id: Uuid) -> Result<(), DatabaseError> {
     connection.prepare_cached("DELETE FROM group_members WHERE user_id = ?1")?.execute([user_id.to_string()])?;
     Ok(())

@@ -12,14 +12,15 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::Error;
+use super::access::{self, visible};
 use super::caller::Caller;
 use super::common::Common;
 use crate::model::api_key::ApiKey;
 use crate::model::clock::system_rng;
 use crate::model::role::{self, Action, Role};
 use crate::model::user::DisplayName;
+use crate::repo::api_keys;
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{api_keys, folders};
 
 /// What every key begins with, so that a leaked one is recognised.
 const PREFIX: &str = "coffer_";
@@ -93,13 +94,13 @@ impl ApiKeys {
         let bytes = Zeroizing::new([key.id.as_bytes().as_slice(), secret.as_slice()].concat());
         let text = Zeroizing::new(format!("{PREFIX}{}", *Zeroizing::new(BASE64URL_NOPAD.encode(&bytes))));
         let entry = self.common.auditor.entry(&caller.context, "api_key.created", Outcome::Success, Some(key.id));
-        let (row, hash) = (key.clone(), hash_of(&secret));
+        let (row, hash, viewer) = (key.clone(), hash_of(&secret), access::viewer(caller));
         let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
             if api_keys::list(transaction, row.user_id)?.len() >= MAX_KEYS as usize {
                 return Err(Error::LimitReached { what: "API keys of yours", limit: MAX_KEYS });
             }
-            if let Some(folder_id) = row.folder_id {
-                folders::find(transaction, folder_id)?.ok_or(Error::NotFound("folder"))?;
+            if row.folder_id.is_some() {
+                visible(transaction, &viewer, row.folder_id)?;
             }
             api_keys::insert(transaction, &row, &hash)?;
             Ok(audit::insert(transaction, &entry)?)

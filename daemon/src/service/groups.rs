@@ -37,7 +37,7 @@ impl Groups {
         let group = Group { id, name: name.as_str().to_owned(), created_at: now };
         let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
             if groups::count(transaction)? >= MAX_GROUPS {
-                return Err(Error::field("name", format!("there are {MAX_GROUPS} groups already; delete one first")));
+                return Err(Error::LimitReached { what: "groups", limit: MAX_GROUPS });
             }
             groups::insert(transaction, id, &name, now).map_err(name_taken)?;
             Ok(audit::insert(transaction, &entry)?)

@@ -20,7 +20,7 @@ use crate::model::policy::Policy;
 use crate::model::role::{Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{api_keys, device_links, invitations, policy, sessions, users};
+use crate::repo::{access, api_keys, device_links, groups, invitations, policy, sessions, users};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.
@@ -235,9 +235,11 @@ fn the_last_admin_stays(connection: &Connection, user: &User) -> Result<(), Erro
     if is_one && !users::has_other_active_admin(connection, user.id)? { Err(Error::LastAdmin) } else { Ok(()) }
 }
 
-/// Deletes everything that lets anybody act for an account.
+/// Deletes everything that lets anybody act for an account, and takes it off all lists.
 fn take_rights(connection: &Connection, id: Uuid) -> Result<(), DatabaseError> {
     api_keys::delete_of_user(connection, id)?;
     device_links::delete_of_user(connection, id)?;
+    groups::delete_of_user(connection, id)?;
+    access::delete_of_user(connection, id)?;
     invitations::delete_of_user(connection, id)
 }

@@ -156,7 +156,9 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
     let new_password = json!({ "new_password": "quiet marble lantern" });
     let body = match (method, path) {
         ("POST", "/files") => return (format!("?name={name}"), None),
-        ("POST", "/folders") => json!({ "name": name }),
+        ("POST", "/folders" | "/groups") => json!({ "name": name }),
+        ("PATCH", path) if path.starts_with("/groups/") => json!({ "name": name }),
+        ("PUT", path) if path.ends_with("/access") => json!({ "private": true }),
         ("POST", "/users") => json!({ "username": name, "password": PASSWORD }),
         ("PUT", "/users/me/password") => json!({ "current_password": "wrong", "new_password": "quiet marble lantern" }),
         ("PUT", path) if path.starts_with("/users/") && path.ends_with("/password") => new_password,
