@@ -105,6 +105,7 @@ impl<T: DeserializeOwned + Send, S: Sync> FromRequestParts<S> for Parameters<T> 
 /// Which part of a list that is ordered by id.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageParameters {
     /// 1 to 500; 50 when absent.
     pub(super) limit: Option<u32>,

@@ -25,6 +25,7 @@ use crate::service::transfer::{BodyError, Content};
 /// Where an upload goes.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Upload {
     /// The folder; the root when absent.
     folder_id: Option<Uuid>,
@@ -35,6 +36,7 @@ pub(super) struct Upload {
 /// Which files.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListFiles {
     /// The folder to look into; the root when absent.
     folder_id: Option<Uuid>,

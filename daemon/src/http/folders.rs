@@ -22,6 +22,7 @@ pub(super) const PAGE: u32 = 50;
 /// Which folders.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListFolders {
     /// The folder to look into; the root when absent.
     parent_id: Option<Uuid>,

@@ -5,25 +5,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use coffer_api::{Group, GroupMember, NameGroup, Page, Problem};
-use serde::Deserialize;
-use utoipa::IntoParams;
-use uuid::Uuid;
 
-use super::extract::{Authenticated, Id, Json, Parameters, TwoIds};
+use super::extract::{Authenticated, Id, Json, PageParameters, Parameters, TwoIds};
 use super::folders::PAGE;
 use super::problem::Refusal;
 use crate::model::group::{self, GroupName};
 use crate::service::groups::Groups;
-
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListGroups {
-    /// 1 to 500; 50 when absent.
-    limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    cursor: Option<Uuid>,
-}
 
 /// Make a group. Administrators only.
 #[utoipa::path(post, path = "/groups", tag = "groups", security(("token" = [])),
@@ -46,7 +33,7 @@ pub(super) async fn create(
 
 /// List the groups. Administrators only.
 #[utoipa::path(get, path = "/groups", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(ListGroups), responses(
+    extensions(("x-action" = json!("manage_groups"))), params(PageParameters), responses(
     (status = 200, body = Page<Group>),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
@@ -54,7 +41,7 @@ pub(super) async fn create(
 pub(super) async fn list(
     State(groups): State<Arc<Groups>>,
     Authenticated(caller): Authenticated,
-    Parameters(wanted): Parameters<ListGroups>,
+    Parameters(wanted): Parameters<PageParameters>,
 ) -> Result<axum::Json<Page<Group>>, Refusal> {
     let (items, next) = groups.list(&caller, wanted.cursor, wanted.limit.unwrap_or(PAGE)).await?;
     let items = items.into_iter().map(wire).collect();
@@ -63,7 +50,7 @@ pub(super) async fn list(
 
 /// Look at a group. Administrators only.
 #[utoipa::path(get, path = "/groups/{id}", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(("id" = Uuid, Path)), responses(
+    extensions(("x-action" = json!("manage_groups"))), params(("id" = uuid::Uuid, Path)), responses(
     (status = 200, body = Group),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
@@ -79,7 +66,7 @@ pub(super) async fn get(
 
 /// Rename a group. Administrators only.
 #[utoipa::path(patch, path = "/groups/{id}", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(("id" = Uuid, Path)), request_body = NameGroup, responses(
+    extensions(("x-action" = json!("manage_groups"))), params(("id" = uuid::Uuid, Path)), request_body = NameGroup, responses(
     (status = 200, body = Group),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
@@ -101,7 +88,7 @@ pub(super) async fn rename(
 ///
 /// It goes from the lists of private folders; these stay private.
 #[utoipa::path(delete, path = "/groups/{id}", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(("id" = Uuid, Path)), responses(
+    extensions(("x-action" = json!("manage_groups"))), params(("id" = uuid::Uuid, Path)), responses(
     (status = 204, description = "deleted"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
@@ -118,7 +105,7 @@ pub(super) async fn delete(
 
 /// List who is in a group. Administrators only.
 #[utoipa::path(get, path = "/groups/{id}/members", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(("id" = Uuid, Path), ListGroups), responses(
+    extensions(("x-action" = json!("manage_groups"))), params(("id" = uuid::Uuid, Path), PageParameters), responses(
     (status = 200, body = Page<GroupMember>),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
@@ -128,7 +115,7 @@ pub(super) async fn members(
     State(groups): State<Arc<Groups>>,
     Authenticated(caller): Authenticated,
     Id(id): Id,
-    Parameters(wanted): Parameters<ListGroups>,
+    Parameters(wanted): Parameters<PageParameters>,
 ) -> Result<axum::Json<Page<GroupMember>>, Refusal> {
     let (items, next) = groups.members(&caller, id, wanted.cursor, wanted.limit.unwrap_or(PAGE)).await?;
     let items = items.into_iter().map(wire_member).collect();
@@ -137,7 +124,7 @@ pub(super) async fn members(
 
 /// Put somebody into a group. Administrators only.
 #[utoipa::path(put, path = "/groups/{id}/members/{user_id}", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(("id" = Uuid, Path), ("user_id" = Uuid, Path)), responses(
+    extensions(("x-action" = json!("manage_groups"))), params(("id" = uuid::Uuid, Path), ("user_id" = uuid::Uuid, Path)), responses(
     (status = 204, description = "they are in the group"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
@@ -154,7 +141,7 @@ pub(super) async fn add_member(
 
 /// Take somebody out of a group. Administrators only.
 #[utoipa::path(delete, path = "/groups/{id}/members/{user_id}", tag = "groups", security(("token" = [])),
-    extensions(("x-action" = json!("manage_groups"))), params(("id" = Uuid, Path), ("user_id" = Uuid, Path)), responses(
+    extensions(("x-action" = json!("manage_groups"))), params(("id" = uuid::Uuid, Path), ("user_id" = uuid::Uuid, Path)), responses(
     (status = 204, description = "they are not in the group"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),

@@ -26,6 +26,7 @@ const MAX_CONTAINS: usize = 100;
 /// Which people, in which order.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListUsers {
     /// People of this role.
     #[serde(rename = "role__eq")]

@@ -84,3 +84,68 @@ fn what_is_not_http_does_not_disturb() {
     assert_eq!(daemon.health()["vault"], "locked");
     daemon.send("POST", "/vault/unlock", &json!({ "master_password": crate::harness::MASTER_PASSWORD })).expect(200);
 }
+
+#[test]
+fn no_value_of_any_field_of_any_route_is_a_fault_of_ours() {
+    let daemon = Daemon::unlocked();
+    let document = exchange(&mut tcp(daemon.address), "GET", "/api/openapi.json", &[], b"").expect(200);
+    let mut fields = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        // These lock the vault when they are told to, and their bodies are those of others.
+        let Some(path) = path.strip_prefix("/api/v1").filter(|path| !path.starts_with("/vault/lock")) else { continue };
+        let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+        for (method, operation) in item.as_object().unwrap() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let Some(name) = schema["$ref"].as_str() else { continue };
+            let name = name.rsplit('/').next().unwrap();
+            let properties = document["components"]["schemas"][name]["properties"].as_object();
+            for field in properties.into_iter().flatten().map(|(field, _)| field) {
+                for value in ODD_VALUES {
+                    let body = format!("{{{}: {value}}}", json!(field));
+                    let reply = daemon.request(&method.to_uppercase(), &path, &[JSON], body.as_bytes());
+                    assert!(reply.status < 500, "{method} {path} with {body}: {reply:?}");
+                }
+                fields += 1;
+            }
+        }
+    }
+    assert!(fields > 40, "the description names the fields");
+    assert_eq!(daemon.health()["vault"], "unlocked");
+}
+
+#[test]
+fn no_value_of_any_parameter_of_any_list_is_a_fault_of_ours() {
+    let daemon = Daemon::unlocked();
+    let document = exchange(&mut tcp(daemon.address), "GET", "/api/openapi.json", &[], b"").expect(200);
+    let mut parameters = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(path) = path.strip_prefix("/api/v1") else { continue };
+        let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+        let named = item["get"]["parameters"].as_array().into_iter().flatten();
+        for parameter in named.filter(|parameter| parameter["in"] == "query") {
+            let name = parameter["name"].as_str().unwrap();
+            for value in
+                ["", "-1", "99999999999999999999", "%00", "%FF", "x%27%3B--", &"a".repeat(5000), "true", "null"]
+            {
+                let reply = daemon.get(&format!("{path}?{name}={value}"));
+                assert!(reply.status < 500, "{path}?{name}={value:.40}: {reply:?}");
+            }
+            parameters += 1;
+        }
+    }
+    assert!(parameters > 10, "the description names the parameters");
+}
+
+/// JSON that fits no field, or fits and is absurd.
+const ODD_VALUES: [&str; 10] = [
+    "null",
+    "true",
+    "-1",
+    "1e308",
+    "18446744073709551615",
+    "\"\"",
+    "\"\\u0000\\ud83d\\udca9\"",
+    "\"9999-12-31T23:59:59Z\"",
+    "[{}]",
+    "{\"a\": [[[]]]}",
+];
