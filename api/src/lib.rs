@@ -10,6 +10,7 @@ mod groups;
 mod health;
 mod page;
 mod problem;
+mod second_factors;
 mod secret;
 mod sessions;
 mod users;
@@ -23,6 +24,10 @@ pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};
+pub use second_factors::{
+    AddedPasskey, ConfirmTotp, FinishPasskey, NewRecoveryCodes, NewTotp, Passkey, PasskeyCeremony, PasswordAgain,
+    RenamePasskey, SecondFactorAdded, SecondFactors, StartPasskey, Totp,
+};
 pub use secret::SecretString;
 pub use sessions::{
     ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, NewApiKey, NewSession, RefreshSession, Session,

@@ -86,6 +86,8 @@ pub enum ProblemCode {
     VaultAbsent,
     /// 409: the operation does not fit the state that the vault is in.
     VaultState,
+    /// 409: every account must have a second factor, and this is the last one.
+    LastSecondFactor,
     /// 409: the key slot must stay.
     KeySlotNeeded,
     /// 411: the length of the upload must be announced.

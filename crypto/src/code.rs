@@ -1,4 +1,4 @@
-//! Codes that a person reads from a label or a sheet of paper and types: the setup code and the recovery key.
+//! Codes that a person reads from a label or a sheet of paper and types: setup code, recovery key, recovery codes.
 //!
 //! Letters and digits are Douglas Crockford's base 32 (no I, L, O, U; lower case, `I`, `L` and `O` are understood), in
 //! groups of four. The last two characters are a check: the payload as a number, modulo 1021. Because 1021 is prime
@@ -19,6 +19,9 @@ pub type SetupCode = Code<10>;
 
 /// The printed key that opens the vault when the master password is lost: 130 random bits, seven groups of four.
 pub type RecoveryKey = Code<26>;
+
+/// What stands in, once, for a second factor that was lost: 70 random bits, four groups of four.
+pub type RecoveryCode = Code<14>;
 
 /// A random code of `N` base-32 characters, wiped from memory when dropped.
 ///
@@ -115,6 +118,12 @@ impl fmt::Debug for Code<10> {
 impl fmt::Debug for Code<26> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecoveryKey(..)")
+    }
+}
+
+impl fmt::Debug for Code<14> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryCode(..)")
     }
 }
 

@@ -35,6 +35,7 @@ use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
+use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::tokens;
 use crate::service::users::Users;
@@ -79,7 +80,9 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
     let password_check = Arc::new(PasswordCheck::new(&common, Arc::clone(&hasher)));
+    let second_factors = SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone());
     let services = Services {
+        second_factors: Arc::new(second_factors),
         sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
         accounts: Arc::new(Accounts::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
         users: Arc::new(Users::new(common.clone(), hasher, password_check)),

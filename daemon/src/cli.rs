@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::service::passkeys::RelyingParty;
 use crate::service::vault::VaultPaths;
 
 /// Coffer's encrypted-storage daemon.
@@ -19,7 +20,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run the daemon.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Give a new box its identity and its setup code. Does nothing on a box that has one.
     FirstBoot(FirstBoot),
     /// Print the gocryptfs passphrase of a vault, to read it without this program. See docs/recovery.md.
@@ -39,6 +40,10 @@ pub(crate) struct Serve {
     /// given several times.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) trusted_proxy: Vec<IpAddr>,
+    /// The address under which people reach this box in a browser. Passkeys are bound to it: those that were made under
+    /// another name are of no use.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8000", value_parser = RelyingParty::parse)]
+    pub(crate) public_url: RelyingParty,
     /// Moves the clock by the number of seconds in this file, which may change at any time. For tests.
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "PATH", hide = true)]

@@ -26,6 +26,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "sessions", description = "Log in, log out."),
         (name = "people", description = "Accounts: register, invite, change, delete; the rules for all of them."),
         (name = "credentials", description = "API keys for programs, and the link to a person of the cloud."),
+        (name = "second factors", description = "What you have besides your password."),
         (name = "folders", description = "Folders."),
         (name = "groups", description = "Groups of people, for the lists of private folders."),
         (name = "files", description = "Files and their contents."),

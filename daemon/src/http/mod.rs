@@ -14,7 +14,9 @@ mod folders;
 mod groups;
 mod health;
 mod middleware;
+mod passkeys;
 mod problem;
+mod second_factors;
 pub(crate) mod server;
 mod sessions;
 mod users;
@@ -37,6 +39,7 @@ use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
+use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::users::Users;
 use crate::service::vault::Vault;
@@ -46,6 +49,7 @@ use crate::service::vault::Vault;
 pub(crate) struct Services {
     pub(crate) vault: Arc<Vault>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) second_factors: Arc<SecondFactors>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
     pub(crate) api_keys: Arc<ApiKeys>,
@@ -85,6 +89,14 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(credentials::list_keys, credentials::create_key))
         .routes(routes!(credentials::delete_key))
         .routes(routes!(credentials::device_link, credentials::link_device, credentials::unlink_device))
+        .routes(routes!(second_factors::list))
+        .routes(routes!(second_factors::begin_totp))
+        .routes(routes!(second_factors::confirm_totp))
+        .routes(routes!(second_factors::remove_totp))
+        .routes(routes!(second_factors::replace_recovery_codes))
+        .routes(routes!(passkeys::begin))
+        .routes(routes!(passkeys::finish, passkeys::rename))
+        .routes(routes!(passkeys::remove))
         .routes(routes!(folders::create, folders::list))
         .routes(routes!(folders::get, folders::delete))
         .routes(routes!(access::get, access::set))

@@ -125,6 +125,10 @@ fn of_service(error: Error) -> Problem {
             let detail = "This box asks for a second factor. Set one up; then everything else works.";
             problem(403, Code::SecondFactorNeeded, "Set up a second factor first", detail)
         }
+        Error::LastSecondFactor => {
+            let detail = "This box asks everybody for a second factor. Set up another one before you remove the last.";
+            problem(409, Code::LastSecondFactor, "The last second factor must stay", detail)
+        }
         Error::SessionNeeded => {
             let detail = "API keys and device tokens cannot change the account. Log in for this.";
             problem(403, Code::SessionNeeded, "Log in for this", detail)

@@ -13,5 +13,6 @@ pub(crate) mod name;
 pub(crate) mod password;
 pub(crate) mod policy;
 pub(crate) mod role;
+pub(crate) mod second_factor;
 pub(crate) mod session;
 pub(crate) mod user;

@@ -11,6 +11,7 @@ pub(crate) mod groups;
 pub(crate) mod invitations;
 pub(crate) mod policy;
 mod row;
+pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod store;
@@ -27,6 +28,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("migrations/0001_foundation.sql")),
         M::up(include_str!("migrations/0002_accounts.sql")),
+        M::up(include_str!("migrations/0004_second_factors.sql")),
         M::up(include_str!("migrations/0005_access.sql")),
     ])
 });

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::blobs::Blobs;
-use super::{access, files, migrate, policy, sessions, users};
+use super::{access, files, migrate, policy, second_factors, sessions, users};
 use crate::model::access::Viewer;
 use crate::model::file::File;
 use crate::model::session::SessionOfUser;
@@ -120,7 +120,8 @@ impl Store {
             .read(move |connection| {
                 let Some(session) = sessions::find(connection, id)? else { return Ok(None) };
                 let Some(user) = users::find(connection, session.user_id)? else { return Ok(None) };
-                let must_enrol = policy::get(connection)?.second_factor_required;
+                let must_enrol =
+                    policy::get(connection)?.second_factor_required && !second_factors::exists(connection, user.id)?;
                 let found = SessionOfUser { session, user, must_enrol };
                 lock(&cache).put(id, found.clone());
                 Ok(Some(found))

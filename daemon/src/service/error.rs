@@ -6,6 +6,7 @@ use crate::model::access::AccessListError;
 use crate::model::group::GroupNameError;
 use crate::model::name::NameError;
 use crate::model::password::PasswordError;
+use crate::model::second_factor::PasskeyNameError;
 use crate::model::user::{AboutError, DisplayNameError, UsernameError};
 use crate::repo::store::StoreError;
 use crate::storage::database::DatabaseError;
@@ -47,6 +48,8 @@ pub(crate) enum Error {
     ReadOnlyFolder,
     #[error("a second factor is needed first")]
     SecondFactorNeeded,
+    #[error("the last second factor must stay")]
+    LastSecondFactor,
     #[error("only a person who logged in may do this")]
     SessionNeeded,
     #[error("no such {0}")]
@@ -186,6 +189,12 @@ impl From<AccessListError> for Error {
 
 impl From<GroupNameError> for Error {
     fn from(error: GroupNameError) -> Self {
+        Self::field("name", error.to_string())
+    }
+}
+
+impl From<PasskeyNameError> for Error {
+    fn from(error: PasskeyNameError) -> Self {
         Self::field("name", error.to_string())
     }
 }

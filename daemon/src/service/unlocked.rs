@@ -112,6 +112,11 @@ impl Lease {
         &self.unlocked.token_key
     }
 
+    /// Tells this unlocking from all others, for what is kept in memory and must not outlive it.
+    pub(crate) fn unlocking(&self) -> u64 {
+        self.unlocked.number
+    }
+
     /// Whether the vault is being locked.
     pub(crate) fn is_ending(&self) -> bool {
         self.unlocked.locking.is_cancelled()

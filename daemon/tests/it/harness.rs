@@ -169,6 +169,14 @@ impl Daemon {
         fs::rename(fresh, path).unwrap();
     }
 
+    /// What the program's clock shows, in seconds since 1970.
+    pub(crate) fn now_s(&self) -> i64 {
+        let offset = fs::read_to_string(self.directory.path().join(CLOCK_OFFSET));
+        let offset: i64 = offset.map_or(0, |text| text.parse().unwrap());
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        i64::try_from(now).unwrap() + offset
+    }
+
     /// A path below the state directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.state.join(name)

@@ -10,6 +10,8 @@
 
 mod access;
 mod accounts;
+#[expect(dead_code, reason = "the passkeys' unit tests use the rest of it")]
+mod authenticator;
 mod bad_input;
 mod client;
 mod control;
@@ -26,6 +28,7 @@ mod locking;
 mod openapi;
 mod recovery;
 mod roles;
+mod second_factors;
 mod sessions;
 mod startup;
 mod storage;
