@@ -30,7 +30,8 @@ pub use second_factors::{
 };
 pub use secret::SecretString;
 pub use sessions::{
-    ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, NewApiKey, NewSession, RefreshSession, Session,
+    AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
+    NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
 };
 pub use users::{
     ChangePassword, ChangeProfile, ChangeUser, CreateInvitation, CreateUser, Invitation, NewInvitation, Policy,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -21,6 +22,63 @@ pub struct CreateSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Ada's phone")]
     pub name: Option<String>,
+}
+
+/// The password was right; the second factor is asked for now.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SecondFactorChallenge {
+    /// Names the login: send it with the second factor to `/sessions/second-factor`. Good for one session.
+    pub challenge: SecretString,
+    /// From then on it is too late: 120 seconds.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// What the account has.
+    pub methods: Vec<SecondFactorMethod>,
+    /// For `navigator.credentials.get()`, through `PublicKeyCredential.parseRequestOptionsFromJSON()`; null when the
+    /// account has no passkey. One answer is looked at.
+    #[schema(value_type = Option<Object>)]
+    pub public_key: Option<Value>,
+}
+
+/// A way to prove a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactorMethod {
+    /// The six digits that an authenticator app shows.
+    Totp,
+    /// One of the codes on paper.
+    RecoveryCode,
+    /// A passkey.
+    Passkey,
+}
+
+/// Answers a challenge, by exactly one of the three.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerChallenge {
+    /// As it came with the reply to the password.
+    pub challenge: SecretString,
+    /// The six digits that the authenticator app shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "492039")]
+    pub totp: Option<SecretString>,
+    /// A recovery code; it is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_code: Option<SecretString>,
+    /// What the browser answered, as its `toJSON()` gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub passkey: Option<Value>,
+}
+
+/// What a login leads to.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum LoginReply {
+    /// A session.
+    Session(Box<NewSession>),
+    /// The second factor is asked for.
+    Challenge(SecondFactorChallenge),
 }
 
 /// A session with its tokens, shown this once.

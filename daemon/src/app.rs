@@ -80,10 +80,11 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
     let password_check = Arc::new(PasswordCheck::new(&common, Arc::clone(&hasher)));
-    let second_factors = SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone());
+    let second_factors =
+        Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
     let services = Services {
-        second_factors: Arc::new(second_factors),
-        sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
+        second_factors: Arc::clone(&second_factors),
+        sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), second_factors)),
         accounts: Arc::new(Accounts::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
         users: Arc::new(Users::new(common.clone(), hasher, password_check)),
         api_keys: Arc::new(ApiKeys::new(common.clone())),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use coffer_api::{CreateSession, NewSession, Problem, RefreshSession, SecretString, Session};
+use coffer_api::{
+    AnswerChallenge, CreateSession, LoginReply, NewSession, Problem, RefreshSession, SecondFactorChallenge,
+    SecondFactorMethod, SecretString, Session,
+};
 use zeroize::Zeroizing;
 
 use super::extract::{Anonymous, Authenticated, Id, Json};
@@ -13,11 +16,16 @@ use super::users::wire;
 use crate::model::session;
 use crate::model::user::DisplayName;
 use crate::service::Error;
-use crate::service::sessions::{Login, Opened, Sessions};
+use crate::service::passkeys::parse_answer;
+use crate::service::second_step::{Answer, Challenge};
+use crate::service::sessions::{LoggedIn, Login, Opened, Sessions};
 
 /// Log in.
+///
+/// An account with a second factor gets a challenge, which `/sessions/second-factor` answers.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession, 
     extensions(("x-action" = json!("public"))), responses(
+    (status = 200, description = "the password is right, the second factor is asked for", body = SecondFactorChallenge),
     (status = 201, body = NewSession),
     (status = 401, description = "wrong credentials", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
@@ -30,12 +38,43 @@ pub(super) async fn open(
     call: Anonymous,
     headers: HeaderMap,
     Json(body): Json<CreateSession>,
-) -> Result<(StatusCode, axum::Json<NewSession>), Refusal> {
+) -> Result<(StatusCode, axum::Json<LoginReply>), Refusal> {
     let session_name = body.name.as_deref().map(session_name).transpose()?;
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     let password = Zeroizing::new(body.password.expose().to_owned());
     let login = Login { username: body.username, password, session_name, user_agent };
-    let opened = sessions.open(login, call.context).await?;
+    Ok(match sessions.open(login, call.context).await? {
+        LoggedIn::Session(opened) => {
+            (StatusCode::CREATED, axum::Json(LoginReply::Session(Box::new(new_session(*opened)))))
+        }
+        LoggedIn::Challenge(challenge) => {
+            (StatusCode::OK, axum::Json(LoginReply::Challenge(wire_challenge(challenge))))
+        }
+    })
+}
+
+/// Answer the challenge of a login: with the code of the authenticator app, a recovery code, or a passkey.
+#[utoipa::path(post, path = "/sessions/second-factor", tag = "sessions", request_body = AnswerChallenge,
+    extensions(("x-action" = json!("public"))), responses(
+    (status = 201, body = NewSession),
+    (status = 401, description = "wrong, used before, or too late", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn answer(
+    State(sessions): State<Arc<Sessions>>,
+    call: Anonymous,
+    Json(body): Json<AnswerChallenge>,
+) -> Result<(StatusCode, axum::Json<NewSession>), Refusal> {
+    let own = |secret: SecretString| Zeroizing::new(secret.expose().to_owned());
+    let answer = match (body.totp, body.recovery_code, body.passkey) {
+        (Some(code), None, None) => Answer::Totp(own(code)),
+        (None, Some(code), None) => Answer::RecoveryCode(own(code)),
+        (None, None, Some(answer)) => Answer::Passkey(parse_answer(answer)?),
+        (_, _, _) => return Err(Error::field("totp", "give exactly one of totp, recovery_code and passkey").into()),
+    };
+    let opened = sessions.answer(body.challenge.expose(), answer, call.context).await?;
     Ok((StatusCode::CREATED, axum::Json(new_session(opened))))
 }
 
@@ -129,6 +168,20 @@ fn new_session(opened: Opened) -> NewSession {
         session_expires_at: opened.session.expires_at,
         session_id: opened.session.id,
         user: wire(opened.user),
+    }
+}
+
+fn wire_challenge(challenge: Challenge) -> SecondFactorChallenge {
+    let kinds = [
+        (challenge.available.passkeys, SecondFactorMethod::Passkey),
+        (challenge.available.totp, SecondFactorMethod::Totp),
+        (challenge.available.recovery_codes, SecondFactorMethod::RecoveryCode),
+    ];
+    SecondFactorChallenge {
+        challenge: SecretString::new(challenge.token),
+        expires_at: challenge.expires_at,
+        methods: kinds.into_iter().filter(|(has, _)| *has).map(|(_, method)| method).collect(),
+        public_key: challenge.passkey,
     }
 }
 

@@ -227,6 +227,24 @@ pub(super) async fn reset_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Take somebody's second factors away, who has lost them. Administrators only. Ends their sessions.
+#[utoipa::path(delete, path = "/users/{id}/second-factors", tag = "people", security(("token" = [])),
+    params(("id" = uuid::Uuid, Path)), extensions(("x-action" = json!("manage_people"))), responses(
+    (status = 204, description = "taken away"),
+    (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "no such user", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "your own account", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn reset_second_factors(
+    State(users): State<Arc<Users>>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id,
+) -> Result<StatusCode, Refusal> {
+    users.reset_second_factors(&caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Read the rules for all accounts. Administrators only.
 #[utoipa::path(get, path = "/policy", tag = "people", security(("token" = [])), 
     extensions(("x-action" = json!("manage_people"))), responses(

@@ -55,16 +55,16 @@ impl<T> Challenges<T> {
     }
 
     /// Gives one back after a wrong answer, unless that was the last try.
-    pub(super) fn give_back(&self, text: &str, mut open: Open<T>) {
+    pub(super) fn slipped(&self, text: &str, mut open: Open<T>) {
         open.tries_left = open.tries_left.saturating_sub(1);
         if open.tries_left > 0 {
-            self.lock().put(name(text), open);
+            self.put_back(text, open);
         }
     }
 
-    /// Forgets all of them.
-    pub(super) fn clear(&self) {
-        self.lock().clear();
+    /// Gives one back whose answer was not looked at.
+    pub(super) fn put_back(&self, text: &str, open: Open<T>) {
+        self.lock().put(name(text), open);
     }
 
     fn lock(&self) -> MutexGuard<'_, LruCache<[u8; 32], Open<T>>> {
@@ -92,10 +92,10 @@ mod tests {
         for _ in 0..4 {
             let open = challenges.take(&text).unwrap();
             assert!(challenges.take(&text).is_none(), "at the same time");
-            challenges.give_back(&text, open);
+            challenges.slipped(&text, open);
         }
         let last = challenges.take(&text).unwrap();
-        challenges.give_back(&text, last);
+        challenges.slipped(&text, last);
         assert!(challenges.take(&text).is_none());
     }
 }

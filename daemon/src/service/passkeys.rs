@@ -256,7 +256,6 @@ impl SecondFactors {
     }
 
     /// Asks for a signature by one of the account's passkeys: what the browser needs, and what to check its answer by.
-    #[expect(dead_code, reason = "the login calls it")]
     pub(crate) async fn begin_passkey(&self, lease: &Lease, user_id: Uuid) -> Result<(Value, PasskeyCeremony), Error> {
         let known = lease.store().database.read(move |connection| repo::passkeys(connection, user_id)).await?;
         if known.is_empty() {
@@ -304,7 +303,6 @@ impl SecondFactors {
 }
 
 /// Reads what a browser answers when it is asked to sign.
-#[cfg_attr(not(test), expect(dead_code, reason = "the login calls it"))]
 pub(crate) fn parse_answer(answer: Value) -> Result<Box<PublicKeyCredential>, Error> {
     serde_json::from_value(answer).map(Box::new).map_err(|_| not_an_answer())
 }

@@ -37,14 +37,12 @@ pub(crate) struct Available {
 
 impl Available {
     /// Whether the account has a second factor. Recovery codes stand in for one, and are none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the login calls it"))]
     pub(crate) fn any(self) -> bool {
         self.totp || self.passkeys
     }
 }
 
 /// What somebody proves themselves by.
-#[expect(dead_code, reason = "the login calls it")]
 pub(crate) enum Proof {
     /// The code that an authenticator app shows.
     Totp(Zeroizing<String>),
@@ -84,7 +82,6 @@ impl SecondFactors {
     }
 
     /// What an account could prove itself by.
-    #[expect(dead_code, reason = "the login calls it")]
     pub(crate) async fn available(&self, lease: &Lease, user_id: Uuid) -> Result<Available, Error> {
         let list = lease.store().database.read(move |connection| repo::list(connection, user_id)).await?;
         Ok(Available {
@@ -96,7 +93,6 @@ impl SecondFactors {
 
     /// Whether the proof is good. What can be used once is used up by that. Codes are guesses, and have to wait when
     /// too many were wrong; passkeys cannot be guessed, and never wait.
-    #[expect(dead_code, reason = "the login calls it")]
     pub(crate) async fn verify(
         &self,
         lease: &Lease,

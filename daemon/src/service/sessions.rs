@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use log::warn;
 use lru::LruCache;
 use rusqlite::Transaction;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -14,8 +15,11 @@ use super::Error;
 use super::attempts::{Attempts, source};
 use super::audit::Context;
 use super::caller::Caller;
+use super::challenges::Challenges;
 use super::common::Common;
 use super::passwords::{self, Hasher};
+use super::second_factors::SecondFactors;
+use super::second_step::{Challenge, Waiting};
 use super::tokens::{self, AccessClaims, RefreshClaims};
 use super::unlocked::Lease;
 use super::vault::Vault;
@@ -75,27 +79,49 @@ pub(crate) struct Sessions {
     sources: Attempts,
     /// Names with the sources that they have logged in from.
     homes: Mutex<LruCache<String, ()>>,
+    pub(super) second_factors: Arc<SecondFactors>,
+    pub(super) challenges: Challenges<Waiting>,
+}
+
+/// What a right password leads to.
+pub(crate) enum LoggedIn {
+    Session(Box<Opened>),
+    /// The account has a second factor, which is asked for now.
+    Challenge(Challenge),
 }
 
 /// A person whose password was right.
-struct Verified {
-    user: User,
-    /// The hash that it was right for.
-    password_hash: String,
+pub(super) struct Verified {
+    pub(super) user_id: Uuid,
+    /// Tells the password that was right from one that is set meanwhile: the digest of its hash.
+    password_mark: [u8; 32],
     session_name: Option<DisplayName>,
     user_agent: Option<String>,
 }
 
 impl Sessions {
     /// For that vault.
-    pub(crate) fn new(vault: Arc<Vault>, common: Common, hasher: Arc<Hasher>) -> Self {
-        let names = Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_NAME);
-        let sources = Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_SOURCE);
-        Self { vault, common, hasher, names, sources, homes: Mutex::new(LruCache::new(REMEMBERED_HOMES)) }
+    pub(crate) fn new(
+        vault: Arc<Vault>,
+        common: Common,
+        hasher: Arc<Hasher>,
+        second_factors: Arc<SecondFactors>,
+    ) -> Self {
+        Self {
+            names: Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_NAME),
+            sources: Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_SOURCE),
+            homes: Mutex::new(LruCache::new(REMEMBERED_HOMES)),
+            challenges: Challenges::new(Arc::clone(&common.clock)),
+            vault,
+            common,
+            hasher,
+            second_factors,
+        }
     }
 
     /// Logs in by password. An unknown name, a wrong password and an inactive account look the same.
-    pub(crate) async fn open(&self, login: Login, mut context: Context) -> Result<Opened, Error> {
+    /// Who has a second factor is asked for it next.
+    pub(crate) async fn open(&self, login: Login, mut context: Context) -> Result<LoggedIn, Error> {
         let lease = self.vault.lease()?;
         let name = Username::parse(&login.username).map_err(|_| Error::WrongCredentials)?;
         let (by_name, by_source) = (self.key_of(&name, &context), source(context.address));
@@ -122,8 +148,9 @@ impl Sessions {
         self.remember_home(&name, &context);
         let password_hash = self.rehashed(&lease, &user, password_hash, &login.password).await;
         let user_agent = login.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
-        let verified = Verified { user, password_hash, session_name: login.session_name, user_agent };
-        self.start(&lease, verified, context).await
+        let password_mark = mark_of(&password_hash);
+        let verified = Verified { user_id: user.id, password_mark, session_name: login.session_name, user_agent };
+        self.go_on(&lease, verified, context).await
     }
 
     /// Exchanges a refresh token for fresh tokens. One that was exchanged before ends the session: somebody else has
@@ -213,12 +240,12 @@ impl Sessions {
         Ok(())
     }
 
-    async fn start(&self, lease: &Lease, verified: Verified, mut context: Context) -> Result<Opened, Error> {
+    /// Opens the session of somebody who proved all that is asked of them.
+    pub(super) async fn start(&self, lease: &Lease, verified: Verified, mut context: Context) -> Result<Opened, Error> {
         let now = self.common.clock.now();
-        let user = verified.user;
         let session = Session {
             id: self.common.ids.next(),
-            user_id: user.id,
+            user_id: verified.user_id,
             name: verified.session_name.as_ref().map_or("unnamed", DisplayName::as_str).to_owned(),
             user_agent: verified.user_agent,
             address: context.address.map(|address| address.to_string()),
@@ -228,25 +255,25 @@ impl Sessions {
             revoked_at: None,
             refresh_generation: 0,
         };
-        context.actor_id = Some(user.id);
+        context.actor_id = Some(session.user_id);
         context.session_id = Some(session.id);
         let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
-        let (row, forget, hash) = (session.clone(), lease.store().people_forgetter(), verified.password_hash);
-        let stored = lease.store().database.write(move |transaction| -> Result<(), Error> {
+        let (row, forget, mark) = (session.clone(), lease.store().people_forgetter(), verified.password_mark);
+        let stored = lease.store().database.write(move |transaction| -> Result<User, Error> {
             // Somebody may have deactivated the account or changed the password meanwhile.
-            let active = users::find(transaction, row.user_id)?.is_some_and(|user| user.active);
-            if !active || users::password_hash(transaction, row.user_id)?.is_none_or(|current| current != hash) {
-                return Err(Error::WrongCredentials);
-            }
+            let user = users::find(transaction, row.user_id)?.filter(|user| user.active);
+            let hash = users::password_hash(transaction, row.user_id)?.filter(|hash| mark_of(hash) == mark);
+            let (Some(user), Some(_)) = (user, hash) else { return Err(Error::WrongCredentials) };
             if sessions::count_valid(transaction, row.user_id, now)? >= MAX_SESSIONS {
                 sessions::revoke_least_used(transaction, row.user_id, now)?;
                 forget();
             }
             sessions::insert(transaction, &row)?;
             users::set_last_login(transaction, row.user_id, now)?;
-            Ok(audit::insert(transaction, &entry)?)
+            audit::insert(transaction, &entry)?;
+            Ok(user)
         });
-        stored.await?;
+        let user = stored.await?;
         self.common.events.publish(&Event::SessionOpened { session_id: session.id, user_id: user.id });
         self.with_tokens(lease, session, user)
     }
@@ -299,6 +326,10 @@ impl Sessions {
     fn remember_home(&self, name: &Username, context: &Context) {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner).put(home(name, context), ());
     }
+}
+
+fn mark_of(password_hash: &str) -> [u8; 32] {
+    Sha256::digest(password_hash.as_bytes()).into()
 }
 
 fn home(name: &Username, context: &Context) -> String {

@@ -20,7 +20,7 @@ use crate::model::policy::Policy;
 use crate::model::role::{Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{access, api_keys, device_links, groups, invitations, policy, sessions, users};
+use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, users};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.
@@ -116,6 +116,22 @@ impl Users {
         let user = self.somebody_else(caller, id).await?;
         let new = strong(&user, new)?;
         self.store_password(caller, id, &new, "user.password_reset").await
+    }
+
+    /// Takes somebody else's second factors away, who has lost them, and ends their sessions.
+    pub(crate) async fn reset_second_factors(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
+        self.somebody_else(caller, id).await?;
+        let now = self.common.clock.now();
+        let entry = self.common.auditor.entry(&caller.context, "user.second_factors_reset", Outcome::Success, Some(id));
+        let forget = caller.store().people_forgetter();
+        let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
+            users::find(transaction, id)?.ok_or(Error::NotFound("user"))?;
+            second_factors::delete_of_user(transaction, id)?;
+            sessions::revoke_of_user(transaction, id, None, now)?;
+            forget();
+            Ok(audit::insert(transaction, &entry)?)
+        });
+        stored.await
     }
 
     /// Deletes somebody else's account. What they made stays, as a deleted user's.
@@ -239,6 +255,7 @@ fn the_last_admin_stays(connection: &Connection, user: &User) -> Result<(), Erro
 fn take_rights(connection: &Connection, id: Uuid) -> Result<(), DatabaseError> {
     api_keys::delete_of_user(connection, id)?;
     device_links::delete_of_user(connection, id)?;
+    second_factors::delete_of_user(connection, id)?;
     groups::delete_of_user(connection, id)?;
     access::delete_of_user(connection, id)?;
     invitations::delete_of_user(connection, id)

@@ -63,7 +63,7 @@ fn a_key_ends_when_its_time_has_come_and_outlives_a_restart_until_then() {
     let end = |text: &str| daemon.post("/api-keys", &json!({ "name": "a", "role": "reader", "expires_at": text }));
     end("2020-01-01T00:00:00Z").expect_problem(422, "invalid_field");
     end("2300-01-01T00:00:00Z").expect_problem(422, "invalid_field");
-    let in_an_hour = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let in_an_hour = jiff::Timestamp::from_second(daemon.now_s() + 3600).unwrap();
     let key = end(&in_an_hour.to_string()).expect(201);
     let key = key["key"].as_str().unwrap();
     let daemon = daemon.crash_and_restart();
@@ -134,7 +134,7 @@ fn a_token_of_the_cloud_that_is_forged_or_not_for_this_device_is_refused() {
     let genuine = device_token(&daemon, &json!({}));
     daemon.send("PUT", "/users/me/device-link", &json!({ "device_token": genuine })).expect(200);
     daemon.get_as(&genuine, "/users/me").expect(200);
-    let now = jiff::Timestamp::now().as_second();
+    let now = daemon.now_s();
     let claims = |changes: Value| device_token(&daemon, &changes);
     let (message, signature) = genuine.rsplit_once('.').unwrap();
     let (_, body) = message.split_once('.').unwrap();
@@ -168,7 +168,7 @@ fn a_token_of_the_cloud_that_is_forged_or_not_for_this_device_is_refused() {
 /// A token as the cloud issues it, with some claims changed.
 fn device_token(daemon: &Daemon, changes: &Value) -> String {
     let device = device(daemon);
-    let now = jiff::Timestamp::now().as_second();
+    let now = daemon.now_s();
     let mut claims = json!({ "sub": "cloud|ada", "device_id": device["device_id"], "iat": now, "exp": now + 600 });
     claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     let body = BASE64URL_NOPAD.encode(&serde_json::to_vec(&claims).unwrap());

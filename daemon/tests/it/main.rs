@@ -25,6 +25,7 @@ mod hygiene;
 mod keys;
 mod lockdown;
 mod locking;
+mod login;
 mod openapi;
 mod recovery;
 mod roles;

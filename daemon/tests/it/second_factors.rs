@@ -11,7 +11,7 @@ use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, PASSWORD};
 
 const NOBODY: &str = "01a1fd16-afea-707b-afb4-166dd8225dae";
 
-fn path(rest: &str) -> String {
+pub(crate) fn path(rest: &str) -> String {
     format!("/users/me/second-factors{rest}")
 }
 
@@ -24,7 +24,7 @@ fn list(daemon: &Daemon) -> Value {
 }
 
 /// What an authenticator app shows at the daemon's time, some steps of 30 s away from now.
-fn code(daemon: &Daemon, secret: &Value, steps: i64) -> String {
+pub(crate) fn code(daemon: &Daemon, secret: &Value, steps: i64) -> String {
     let secret = data_encoding::BASE32_NOPAD.decode(secret.as_str().unwrap().as_bytes()).unwrap();
     let counter = u64::try_from(daemon.now_s() / 30 + steps).unwrap();
     let mac = Hmac::<sha1::Sha1>::new_from_slice(&secret).unwrap().chain_update(counter.to_be_bytes()).finalize();
