@@ -98,6 +98,19 @@ fn a_code_is_accepted_once_and_no_earlier_one_after_it() {
 }
 
 #[test]
+fn the_code_that_confirmed_an_app_is_used_up() {
+    let (_directory, connection, ada, _) = accounts();
+    let expires_at = now() + SignedDuration::from_mins(10);
+    repo::set_totp_enrolment(&connection, ada, &secret(), expires_at).unwrap();
+    assert!(!totp::accept(&connection, ada, &code(now()), now()).unwrap(), "it is not confirmed");
+    let key = RecoveryCodeKey::derive(&KEY);
+    assert!(totp::confirm(&connection, &key, ada, &code(now()), now()).unwrap().is_some());
+    assert!(!totp::accept(&connection, ada, &code(now()), now()).unwrap());
+    let next = now() + SignedDuration::from_secs(30);
+    assert!(totp::accept(&connection, ada, &code(next), next).unwrap());
+}
+
+#[test]
 fn what_is_not_a_code() {
     let (_directory, connection, ada, _) = with_totp();
     let right = code(now());

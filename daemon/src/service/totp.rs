@@ -68,16 +68,7 @@ impl SecondFactors {
         let key = RecoveryCodeKey::derive(caller.lease().token_key());
         let forget = caller.store().people_forgetter();
         let stored = caller.store().database.write(move |transaction| -> Result<_, Error> {
-            let waiting = repo::find_totp_enrolment(transaction, user_id, now)?;
-            let secret = waiting.ok_or(Error::NotFound("enrolment; it may have expired"))?;
-            let step = step_of(&secret, &code, now).ok_or_else(|| {
-                Error::field(
-                    "code",
-                    "it is not the app's code of this moment; compare the phone's clock with the box's",
-                )
-            })?;
-            let codes = recovery_codes::for_the_first_factor(transaction, &key, user_id)?;
-            repo::set_totp(transaction, user_id, &secret, step, now)?;
+            let codes = confirm(transaction, &key, user_id, &code, now)?;
             forget();
             audit::insert(transaction, &entry)?;
             Ok(codes)
@@ -102,6 +93,24 @@ impl SecondFactors {
         });
         removed.await
     }
+}
+
+/// Makes the secret that waits the account's. The code that shows that the app has it is used up by that.
+pub(super) fn confirm(
+    connection: &Connection,
+    key: &RecoveryCodeKey,
+    user_id: Uuid,
+    code: &str,
+    now: Timestamp,
+) -> Result<Option<ShownCodes>, Error> {
+    let waiting = repo::find_totp_enrolment(connection, user_id, now)?;
+    let secret = waiting.ok_or(Error::NotFound("enrolment; it may have expired"))?;
+    let step = step_of(&secret, code, now).ok_or_else(|| {
+        Error::field("code", "it is not the app's code of this moment; compare the phone's clock with the box's")
+    })?;
+    let codes = recovery_codes::for_the_first_factor(connection, key, user_id)?;
+    repo::set_totp(connection, user_id, &secret, step, now)?;
+    Ok(codes)
 }
 
 /// Whether it is the account's code of now, and the first use of it.
