@@ -17,7 +17,9 @@ mod users;
 mod vault;
 
 pub use access::{Access, FolderAccess, FolderGrant};
-pub use audit::AuditEntry;
+pub use audit::{
+    AuditEntry, AuditFault, AuditFormat, AuditHead, AuditOutcome, AuditRetention, AuditVerification, BrokenAuditRow,
+};
 pub use files::File;
 pub use folders::{CreateFolder, Folder};
 pub use groups::{Group, GroupMember, NameGroup};

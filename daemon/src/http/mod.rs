@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod audit;
+mod audit_export;
 mod conditional;
 mod credentials;
 mod docs;
@@ -109,7 +110,10 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(files::upload, files::list))
         .routes(routes!(files::get, files::delete))
         .routes(routes!(files::content))
-        .routes(routes!(audit::list));
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::retention, audit::set_retention));
     let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))
         .nest("/api/v1", api)

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod api_key;
+pub(crate) mod audit;
 pub(crate) mod clock;
 pub(crate) mod cursor;
 pub(crate) mod event;

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
+pub(crate) mod audit_chain;
 pub(crate) mod blobs;
 pub(crate) mod device_links;
 pub(crate) mod files;
@@ -28,6 +29,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("migrations/0001_foundation.sql")),
         M::up(include_str!("migrations/0002_accounts.sql")),
+        M::up_with_hook(include_str!("migrations/0003_audit.sql"), audit::chain_what_was_there),
         M::up(include_str!("migrations/0004_second_factors.sql")),
         M::up(include_str!("migrations/0005_access.sql")),
     ])

@@ -9,6 +9,9 @@ pub(crate) const VAULT_ID: &str = "vault_id";
 /// The generation of the key file that was last seen.
 pub(crate) const KEY_GENERATION: &str = "key_generation";
 
+/// For how many days the audit log is kept; absent for ever.
+pub(crate) const AUDIT_RETENTION_DAYS: &str = "audit_retention_days";
+
 /// Reads a value.
 pub(crate) fn get(connection: &Connection, key: &str) -> Result<Option<String>, DatabaseError> {
     let mut statement = connection.prepare_cached("SELECT value FROM settings WHERE key = ?1")?;

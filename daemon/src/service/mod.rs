@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod api_keys;
 mod attempts;
 pub(crate) mod audit;
+pub(crate) mod audit_retention;
 mod authentication;
 pub(crate) mod caller;
 mod challenges;

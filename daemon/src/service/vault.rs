@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::audit::{Context, MAX_REPORTED_FAILURES};
+use super::audit_retention;
 use super::common::Common;
 use super::creation_mark::CreationMark;
 use super::device::Device;
@@ -310,6 +311,7 @@ impl Vault {
             Ok(unlocked) => {
                 let unlocked = Arc::new(unlocked);
                 tokio::spawn(files::sweep(unlocked.lease()?));
+                tokio::spawn(audit_retention::keep(unlocked.lease()?, self.common.auditor()));
                 self.set_state(State::Unlocked(unlocked));
                 info!("the vault is unlocked");
                 Ok(())
