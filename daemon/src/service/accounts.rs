@@ -22,7 +22,7 @@ use crate::model::clock::system_rng;
 use crate::model::event::Event;
 use crate::model::invitation::Invitation;
 use crate::model::password::{Purpose, StrongPassword};
-use crate::model::role::{Action, Role};
+use crate::model::role::{self, Action, Role};
 use crate::model::user::{DisplayName, User, Username};
 use crate::repo::audit::{self, Outcome};
 use crate::repo::{invitations, policy, users};
@@ -113,6 +113,7 @@ impl Accounts {
         let mut context = context;
         context.actor_id = Some(user.id);
         let entry = self.common.auditor.entry(&context, "user.registered", Outcome::Success, Some(user.id));
+        let entry = entry.with_detail(rights(&user));
         let row = user.clone();
         let stored = lease.store().database.write(move |transaction| -> Result<(), Error> {
             match invitation {
@@ -141,6 +142,7 @@ impl Accounts {
         let hash = self.hasher.hash(&new.password).await?;
         let user = self.user(&new, role, active);
         let entry = self.common.auditor.entry(&caller.context, "user.created", Outcome::Success, Some(user.id));
+        let entry = entry.with_detail(rights(&user));
         let row = user.clone();
         let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
             insert(transaction, &row, &hash)?;
@@ -175,6 +177,7 @@ impl Accounts {
         };
         let entry =
             self.common.auditor.entry(&caller.context, "invitation.created", Outcome::Success, Some(invitation.id));
+        let entry = entry.with_detail(format!("role: {}", role::name(role)));
         let (row, hash) = (invitation.clone(), hash_of(&token));
         let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
             invitations::delete_expired(transaction, now)?;
@@ -243,6 +246,11 @@ fn insert(connection: &rusqlite::Connection, user: &User, hash: &str) -> Result<
         DatabaseError::Conflict => Error::UsernameTaken,
         error => error.into(),
     })
+}
+
+/// For the audit.
+fn rights(user: &User) -> String {
+    format!("role: {}, active: {}", role::name(user.role), user.active)
 }
 
 /// The token has 256 random bits: nothing slower is needed.

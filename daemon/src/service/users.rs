@@ -17,7 +17,7 @@ use crate::model::cursor::Cursor;
 use crate::model::event::Event;
 use crate::model::password::{Purpose, StrongPassword};
 use crate::model::policy::Policy;
-use crate::model::role::{Action, Role};
+use crate::model::role::{self, Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
 use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, users};
@@ -163,7 +163,12 @@ impl Users {
     /// Changes the rules for all accounts.
     pub(crate) async fn set_policy(&self, caller: &Caller, rules: Policy) -> Result<(), Error> {
         caller.require(Action::ManagePeople).await?;
+        let detail = format!(
+            "registration open: {}, second factor required: {}",
+            rules.registration_open, rules.second_factor_required
+        );
         let entry = self.common.auditor.entry(&caller.context, "policy.changed", Outcome::Success, None);
+        let entry = entry.with_detail(detail);
         let forget = caller.store().people_forgetter();
         let stored = caller.store().database.write(move |transaction| -> Result<(), DatabaseError> {
             policy::set(transaction, rules)?;
@@ -183,8 +188,15 @@ impl Users {
             let about = change.about.map_or_else(|| About::parse(&user.about), Ok)?;
             users::set_profile(transaction, id, &display_name, &about)?;
             let (role, active) = (change.role.unwrap_or(user.role), change.active.unwrap_or(user.active));
+            let mut entry = entry;
             if (role, active) != (user.role, user.active) {
                 change_rights(transaction, &user, role, active, now)?;
+                entry = entry.with_detail(format!(
+                    "role: {} -> {}, active: {} -> {active}",
+                    role::name(user.role),
+                    role::name(role),
+                    user.active
+                ));
             }
             forget();
             audit::insert(transaction, &entry)?;
