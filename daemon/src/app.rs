@@ -25,6 +25,7 @@ use crate::model::clock::{SharedClock, SystemClock};
 use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
+use crate::service::audit::Context;
 use crate::service::common::Common;
 use crate::service::device::Device;
 use crate::service::device_links::DeviceLinks;
@@ -120,7 +121,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     pulse.abort();
     stop.cancel();
     // Locking ends the running transfers, which lets the server end.
-    if let Err(error) = vault.lock(LockReason::Stopping).await {
+    if let Err(error) = vault.lock(LockReason::Stopping, Context::default()).await {
         error!(error:% = error; "the vault was not locked cleanly");
     }
     if server.await.is_err() {

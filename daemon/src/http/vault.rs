@@ -17,6 +17,7 @@ use super::extract::{Anonymous, Authenticated, Id, Json, bearer};
 use super::problem::Refusal;
 use crate::model::role::Action;
 use crate::service::Error;
+use crate::service::audit::Context;
 use crate::service::health::HealthCheck;
 use crate::service::vault::{LockReason, MasterSecret, Origin, Vault};
 use crate::service::vault_create::NewVault;
@@ -91,8 +92,8 @@ pub(super) async fn lock(
     authority: Authority,
     Json(body): Json<OptionalMasterPassword>,
 ) -> Result<axum::Json<Health>, Refusal> {
-    authority.prove(&vault, body.master_password.as_ref()).await?;
-    vault.lock(LockReason::Asked).await?;
+    let context = authority.prove(&vault, body.master_password.as_ref(), "vault.locked").await?;
+    vault.lock(LockReason::Asked, context).await?;
     Ok(axum::Json(health.look()))
 }
 
@@ -110,8 +111,8 @@ pub(super) async fn begin_lockdown(
     authority: Authority,
     Json(body): Json<OptionalMasterPassword>,
 ) -> Result<axum::Json<Health>, Refusal> {
-    authority.prove(&vault, body.master_password.as_ref()).await?;
-    vault.begin_lockdown().await?;
+    let context = authority.prove(&vault, body.master_password.as_ref(), "vault.lockdown_begun").await?;
+    vault.begin_lockdown(context).await?;
     Ok(axum::Json(health.look()))
 }
 
@@ -127,7 +128,7 @@ pub(super) async fn end_lockdown(
     call: Anonymous,
     Json(body): Json<MasterCredential>,
 ) -> Result<axum::Json<Health>, Refusal> {
-    vault.end_lockdown(password(&body.master_password), call.origin).await?;
+    vault.end_lockdown(password(&body.master_password), call.origin, call.context).await?;
     Ok(axum::Json(health.look()))
 }
 
@@ -175,7 +176,7 @@ pub(super) async fn list_key_slots(
     call: Anonymous,
     Json(body): Json<MasterCredential>,
 ) -> Result<axum::Json<Vec<KeySlot>>, Refusal> {
-    let slots = vault.key_slots(password(&body.master_password), call.origin).await?;
+    let slots = vault.key_slots(password(&body.master_password), call.origin, call.context).await?;
     let slot = |slot: coffer_crypto::vault_keys::SlotInfo| KeySlot {
         id: slot.id,
         kind: match slot.kind {
@@ -209,6 +210,7 @@ pub(super) async fn remove_key_slot(
 /// Who may lock: the control socket, an administrator, or whoever knows the master password.
 pub(super) struct Authority {
     origin: Origin,
+    context: Context,
     administrator: Option<Authenticated>,
 }
 
@@ -216,24 +218,35 @@ impl FromRequestParts<Services> for Authority {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Refusal> {
-        let Anonymous { origin, .. } = Anonymous::from_request_parts(parts, services).await?;
+        let Anonymous { origin, context } = Anonymous::from_request_parts(parts, services).await?;
         let administrator = match bearer(&parts.headers) {
             Some(_) => Some(Authenticated::from_request_parts(parts, services).await?),
             None => None,
         };
-        Ok(Self { origin, administrator })
+        Ok(Self { origin, context, administrator })
     }
 }
 
 impl Authority {
-    /// Takes itself: a caller holds a lease on the vault, and locking would wait for it.
-    async fn prove(self, vault: &Arc<Vault>, master_password: Option<&SecretString>) -> Result<(), Error> {
+    /// Who proved it. Takes itself: a caller holds a lease on the vault, and locking would wait for it.
+    async fn prove(
+        self,
+        vault: &Arc<Vault>,
+        master_password: Option<&SecretString>,
+        action: &'static str,
+    ) -> Result<Context, Error> {
         match (self.origin, self.administrator, master_password) {
-            (_, Some(Authenticated(caller)), _) => caller.require(Action::ManageVault).await,
-            (origin, None, Some(secret)) => vault.check_secret(password(secret), origin).await,
-            (Origin::Local, None, None) => Ok(()),
-            (Origin::Network, None, None) => Err(Error::Unauthenticated),
+            (_, Some(Authenticated(caller)), _) => {
+                caller.require(Action::ManageVault).await?;
+                return Ok(caller.context);
+            }
+            (origin, None, Some(secret)) => {
+                vault.check_secret(password(secret), origin, self.context.clone(), action).await?;
+            }
+            (Origin::Local, None, None) => {}
+            (Origin::Network, None, None) => return Err(Error::Unauthenticated),
         }
+        Ok(self.context)
     }
 }
 

@@ -103,7 +103,8 @@ impl Accounts {
                 (found.role, true, Some(found.id))
             }
             Entitlement::MasterPassword(password) => {
-                self.vault.check_secret(MasterSecret::Password(password), origin).await?;
+                let secret = MasterSecret::Password(password);
+                self.vault.check_secret(secret, origin, context.clone(), "user.registered").await?;
                 (Role::Admin, true, None)
             }
         };

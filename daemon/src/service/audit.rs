@@ -20,9 +20,6 @@ use crate::repo::audit::{self, Entry, Found, Outcome, Walk};
 use crate::repo::audit_chain::{self, Step};
 use crate::storage::database::DatabaseError;
 
-/// Failed attempts to unlock that are written one by one; the journal has the count.
-pub(crate) const MAX_REPORTED_FAILURES: u32 = 100;
-
 /// Largest page of the log.
 pub(crate) const MAX_PAGE: u32 = 500;
 

@@ -35,7 +35,9 @@ pub(crate) mod transfer;
 pub(crate) mod unlocked;
 pub(crate) mod users;
 pub(crate) mod vault;
+pub(crate) mod vault_audit;
 pub(crate) mod vault_create;
+pub(crate) mod vault_journal;
 pub(crate) mod vault_keys;
 pub(crate) mod watchdog;
 

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc};
 use zeroize::Zeroizing;
 
 use super::Error;
-use super::audit::{Context, MAX_REPORTED_FAILURES};
+use super::audit::Context;
 use super::audit_retention;
 use super::common::Common;
 use super::creation_mark::CreationMark;
@@ -24,6 +24,7 @@ use super::files;
 use super::key_file::KeyFile;
 use super::throttle::Throttle;
 use super::unlocked::{Lease, Unlocked};
+use super::vault_journal::VaultJournal;
 use crate::model::event::Event;
 use crate::repo::audit::{self, Outcome};
 use crate::repo::store::Store;
@@ -80,6 +81,7 @@ pub(crate) struct Vault {
     pub(super) key_file: KeyFile,
     pub(super) creation_mark: CreationMark,
     pub(super) setup_code_guesses: Arc<Throttle>,
+    pub(super) journal: Arc<VaultJournal>,
     network_guesses: Arc<Throttle>,
     local_guesses: Arc<Throttle>,
     state: RwLock<State>,
@@ -103,11 +105,13 @@ impl Vault {
             let path = paths.device.join(format!("attempts-{name}.json"));
             Arc::new(Throttle::load(path, Arc::clone(&common.clock)))
         };
+        let journal = VaultJournal::load(paths.device.join("vault-journal.jsonl"), Arc::clone(&common.clock));
         let (gocryptfs_ended, ended) = mpsc::unbounded_channel();
         let vault = Arc::new(Self {
             key_file: KeyFile::new(&paths.secrets),
             creation_mark: CreationMark::new(&paths.device),
             setup_code_guesses: throttle("setup-code"),
+            journal: Arc::new(journal),
             network_guesses: throttle("network"),
             local_guesses: throttle("local"),
             paths,
@@ -168,7 +172,7 @@ impl Vault {
         if let Err(problem) = self.key_file.glance() {
             drop(lease);
             let vault = Arc::clone(self);
-            tokio::spawn(async move { vault.lock(LockReason::KeyFile(problem)).await });
+            tokio::spawn(async move { vault.lock(LockReason::KeyFile(problem), Context::default()).await });
             return Err(Error::KeyFile(problem));
         }
         Ok(lease)
@@ -189,37 +193,52 @@ impl Vault {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn()?;
-            if vault.lockdown() {
-                return Err(Error::Lockdown);
-            }
-            match vault.state() {
-                VaultState::Unlocked => return Err(Error::VaultState("the vault is unlocked already")),
-                VaultState::Absent => return Err(Error::VaultAbsent),
-                VaultState::Locked | VaultState::Unlocking | VaultState::Locking => {}
-            }
-            let (keys, failed_before) = vault.verify(secret, origin).await?;
-            vault.open(keys).await?;
-            vault.report_unlock(&context, failed_before).await
+            let opened = vault.verify_and_open(secret, origin).await;
+            vault.note_failure(&context, "vault.unlocked", opened.as_ref().err()).await;
+            opened?;
+            vault.report_unlock(&context).await
         })
         .await
+    }
+
+    async fn verify_and_open(self: &Arc<Self>, secret: MasterSecret, origin: Origin) -> Result<(), Error> {
+        if self.lockdown() {
+            return Err(Error::Lockdown);
+        }
+        match self.state() {
+            VaultState::Unlocked => return Err(Error::VaultState("the vault is unlocked already")),
+            VaultState::Absent => return Err(Error::VaultAbsent),
+            VaultState::Locked | VaultState::Unlocking | VaultState::Locking => {}
+        }
+        let keys = self.verify(secret, origin).await?;
+        self.open(keys).await
     }
 
     /// Locks the vault: when this returns `Ok`, no plaintext can be read. Locking a locked vault is fine.
-    pub(crate) async fn lock(self: &Arc<Self>, reason: LockReason) -> Result<(), Error> {
+    pub(crate) async fn lock(self: &Arc<Self>, reason: LockReason, context: Context) -> Result<(), Error> {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn.lock().await;
-            vault.close(reason).await
+            vault.close(reason, &context).await
         })
         .await
     }
 
-    /// Checks a master secret without changing anything: the credential of an operation on a locked vault.
-    pub(crate) async fn check_secret(self: &Arc<Self>, secret: MasterSecret, origin: Origin) -> Result<(), Error> {
+    /// Checks a master secret without changing anything: the credential of an operation, which the audit names when
+    /// the secret is wrong.
+    pub(crate) async fn check_secret(
+        self: &Arc<Self>,
+        secret: MasterSecret,
+        origin: Origin,
+        context: Context,
+        action: &'static str,
+    ) -> Result<(), Error> {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn()?;
-            vault.verify(secret, origin).await.map(|_| ())
+            let verified = vault.verify(secret, origin).await;
+            vault.note_failure(&context, action, verified.as_ref().err()).await;
+            verified.map(|_| ())
         })
         .await
     }
@@ -230,33 +249,51 @@ impl Vault {
     }
 
     /// Ends every session, locks, and refuses to unlock until [`Vault::end_lockdown`]; also after a restart.
-    pub(crate) async fn begin_lockdown(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) async fn begin_lockdown(self: &Arc<Self>, context: Context) -> Result<(), Error> {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn.lock().await;
             let path = vault.lockdown_path();
             durable::replace_file(&path, b"").map_err(|error| Error::storage("writing the lockdown mark", error))?;
-            if let Some(unlocked) = vault.unlocked() {
-                let now = vault.common.clock.now();
-                let ended =
-                    unlocked.store.database.write(move |transaction| sessions::revoke_all(transaction, now)).await;
-                if let Err(error) = ended {
-                    warn!(error:% = error; "the sessions were not ended; they end by themselves");
+            let unlocked = vault.unlocked();
+            let vault_id = unlocked.as_ref().map(|unlocked| unlocked.vault_id);
+            let entry = vault.common.auditor.entry(&context, "vault.lockdown_begun", Outcome::Success, vault_id);
+            match unlocked {
+                Some(unlocked) => {
+                    let (now, row) = (vault.common.clock.now(), entry.clone());
+                    let ended = unlocked.store.database.write(move |transaction| -> Result<(), DatabaseError> {
+                        sessions::revoke_all(transaction, now)?;
+                        audit::insert(transaction, &row)
+                    });
+                    if let Err(error) = ended.await {
+                        warn!(error:% = error; "the sessions were not ended; they end by themselves");
+                        vault.write_down(None, entry).await;
+                    }
                 }
+                None => vault.write_down(None, entry).await,
             }
-            vault.close(LockReason::Lockdown).await
+            vault.close(LockReason::Lockdown, &context).await
         })
         .await
     }
 
     /// Allows unlocking again. The vault stays locked.
-    pub(crate) async fn end_lockdown(self: &Arc<Self>, secret: MasterSecret, origin: Origin) -> Result<(), Error> {
+    pub(crate) async fn end_lockdown(
+        self: &Arc<Self>,
+        secret: MasterSecret,
+        origin: Origin,
+        context: Context,
+    ) -> Result<(), Error> {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn()?;
-            vault.verify(secret, origin).await?;
+            let verified = vault.verify(secret, origin).await;
+            vault.note_failure(&context, "vault.lockdown_ended", verified.as_ref().err()).await;
+            verified?;
             durable::remove_file(&vault.lockdown_path())
-                .map_err(|error| Error::storage("removing the lockdown mark", error))
+                .map_err(|error| Error::storage("removing the lockdown mark", error))?;
+            vault.note(&context, "vault.lockdown_ended").await;
+            Ok(())
         })
         .await
     }
@@ -266,8 +303,8 @@ impl Vault {
         self.turn.try_lock().map_err(|_| Error::TooManyAttempts { retry_after: Duration::from_secs(1) })
     }
 
-    /// Opens the key file with a secret. Counts the attempt on disk first. Returns how many failed before it.
-    pub(super) async fn verify(&self, secret: MasterSecret, origin: Origin) -> Result<(OpenKeys, u32), Error> {
+    /// Opens the key file with a secret. Counts the attempt on disk first.
+    pub(super) async fn verify(&self, secret: MasterSecret, origin: Origin) -> Result<OpenKeys, Error> {
         let guesses = Arc::clone(match origin {
             Origin::Network => &self.network_guesses,
             Origin::Local => &self.local_guesses,
@@ -295,7 +332,11 @@ impl Vault {
                 }
                 OpenError::Tampered => Error::KeyFile(KeyFileProblem::Damaged),
             })?;
-            Ok((keys, guesses.succeeded()))
+            let failed = guesses.succeeded();
+            if failed > 0 {
+                warn!(failed; "the right master secret came after failed attempts");
+            }
+            Ok(keys)
         })
         .await
     }
@@ -310,6 +351,7 @@ impl Vault {
         match opened {
             Ok(unlocked) => {
                 let unlocked = Arc::new(unlocked);
+                self.merge_journal(&unlocked).await;
                 tokio::spawn(files::sweep(unlocked.lease()?));
                 tokio::spawn(audit_retention::keep(unlocked.lease()?, self.common.auditor()));
                 self.set_state(State::Unlocked(unlocked));
@@ -351,7 +393,7 @@ impl Vault {
     }
 
     /// The state becomes `Locked` whatever happens: a failure to unmount is reported, and gocryptfs is dead.
-    async fn close(&self, reason: LockReason) -> Result<(), Error> {
+    async fn close(&self, reason: LockReason, context: &Context) -> Result<(), Error> {
         let unlocked = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             match std::mem::replace(&mut *state, State::Locking) {
@@ -363,6 +405,7 @@ impl Vault {
             }
         };
         info!(reason:? = reason; "the vault is being locked");
+        self.note_lock(&unlocked, reason, context).await;
         let closed = unlocked.close().await;
         self.key_file.end_watch();
         self.set_state(State::Locked);
@@ -373,25 +416,19 @@ impl Vault {
         closed
     }
 
-    async fn report_unlock(&self, context: &Context, failed_before: u32) -> Result<(), Error> {
+    async fn report_unlock(&self, context: &Context) -> Result<(), Error> {
         let Some(unlocked) = self.unlocked() else { return Ok(()) };
         let vault_id = unlocked.vault_id;
-        if failed_before > 0 {
-            warn!(failed = failed_before; "the vault was unlocked after failed attempts");
-        }
         let now = self.common.clock.now();
-        let mut entries = vec![self.common.auditor.entry(context, "vault.unlocked", Outcome::Success, Some(vault_id))];
-        let rolled_back = self.common.auditor.entry(context, "vault.older_key_file", Outcome::Success, Some(vault_id));
+        let entry = |action| self.common.auditor.entry(context, action, Outcome::Success, Some(vault_id));
+        let (opened, rolled_back) = (entry("vault.unlocked"), entry("vault.older_key_file_accepted"));
         let generation = unlocked.key_generation;
-        let failures = failed_before.min(MAX_REPORTED_FAILURES);
-        for _ in 0..failures {
-            entries.push(self.common.auditor.entry(context, "vault.unlock", Outcome::Failed, Some(vault_id)));
-        }
         unlocked
             .store
             .database
             .write(move |transaction| -> Result<(), DatabaseError> {
                 sessions::delete_expired(transaction, now)?;
+                audit::insert(transaction, &opened)?;
                 let noted: Option<u64> =
                     settings::get(transaction, settings::KEY_GENERATION)?.and_then(|text| text.parse().ok());
                 if noted.is_some_and(|noted| generation < noted) {
@@ -399,8 +436,7 @@ impl Vault {
                     warn!(generation; "the key file is older than the one used before");
                     audit::insert(transaction, &rolled_back)?;
                 }
-                note_generation(transaction, generation)?;
-                entries.iter().try_for_each(|entry| audit::insert(transaction, entry))
+                note_generation(transaction, generation)
             })
             .await?;
         self.common.events.publish(&Event::VaultUnlocked { vault_id });
@@ -429,7 +465,7 @@ async fn lock_when_gocryptfs_ends(vault: Arc<Vault>, mut ended: mpsc::UnboundedR
         if vault.unlocked().is_some_and(|unlocked| unlocked.number == number) {
             error!("gocryptfs ended unexpectedly");
             // Already logged there.
-            drop(vault.lock(LockReason::GocryptfsEnded).await);
+            drop(vault.lock(LockReason::GocryptfsEnded, Context::default()).await);
         }
     }
 }

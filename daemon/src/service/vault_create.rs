@@ -105,11 +105,16 @@ impl Vault {
                 return Err(Error::Lockdown);
             }
             let maker = Arc::clone(&vault);
-            let (keys, created) = blocking("create", move || {
+            let (asked, guessed) = (context.clone(), setup_code.is_some());
+            let made = blocking("create", move || {
                 maker.check_setup_code(setup_code, origin)?;
                 maker.make(&new, &context)
             })
-            .await?;
+            .await;
+            if guessed {
+                vault.note_failure(&asked, "vault.created", made.as_ref().err()).await;
+            }
+            let (keys, created) = made?;
             vault.open(keys).await?;
             info!("the vault was created");
             if let Some(file) = &vault.paths.setup_code_file

@@ -24,12 +24,16 @@ impl Vault {
         self: &Arc<Self>,
         secret: MasterSecret,
         origin: Origin,
+        context: Context,
     ) -> Result<Vec<SlotInfo>, Error> {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn()?;
-            let (keys, _) = vault.verify(secret, origin).await?;
-            Ok(keys.slots())
+            let verified = vault.verify(secret, origin).await;
+            vault.note_failure(&context, "vault.key_slots_listed", verified.as_ref().err()).await;
+            let slots = verified?.slots();
+            vault.note(&context, "vault.key_slots_listed").await;
+            Ok(slots)
         })
         .await
     }
@@ -98,25 +102,39 @@ impl Vault {
         let vault = Arc::clone(self);
         to_its_end(async move {
             let _turn = vault.turn()?;
-            let (mut keys, _) = vault.verify(secret, origin).await?;
-            let writer = Arc::clone(&vault);
-            let (result, generation, vault_id) = blocking(action, move || {
-                let result = change(&mut keys)?;
-                writer.key_file.replace(keys.file())?;
-                Ok((result, keys.generation(), keys.file().vault_id()))
-            })
-            .await?;
-            // On a locked vault there is no audit to write to; the journal has it.
+            let changed = vault.verify_and_change(secret, origin, action, change).await;
+            vault.note_failure(&context, action, changed.as_ref().err()).await;
+            let (result, generation, vault_id) = changed?;
             log::info!(action, generation; "the ways to open the vault were changed");
-            if let Some(unlocked) = vault.unlocked() {
-                let entry = vault.common.auditor.entry(&context, action, Outcome::Success, Some(vault_id));
-                let noted = unlocked.store.database.write(move |transaction| -> Result<(), DatabaseError> {
-                    note_generation(transaction, generation)?;
-                    audit::insert(transaction, &entry)
-                });
-                noted.await?;
-            }
+            let Some(unlocked) = vault.unlocked() else {
+                vault.note(&context, action).await;
+                return Ok(result);
+            };
+            let entry = vault.common.auditor.entry(&context, action, Outcome::Success, Some(vault_id));
+            let noted = unlocked.store.database.write(move |transaction| -> Result<(), DatabaseError> {
+                note_generation(transaction, generation)?;
+                audit::insert(transaction, &entry)
+            });
+            noted.await?;
             Ok(result)
+        })
+        .await
+    }
+
+    /// Rewrites the key file. Gives its generation and the vault's id besides what the change gives.
+    async fn verify_and_change<T: Send + 'static>(
+        self: &Arc<Self>,
+        secret: MasterSecret,
+        origin: Origin,
+        action: &'static str,
+        change: impl FnOnce(&mut OpenKeys) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(T, u64, Uuid), Error> {
+        let mut keys = self.verify(secret, origin).await?;
+        let writer = Arc::clone(self);
+        blocking(action, move || {
+            let result = change(&mut keys)?;
+            writer.key_file.replace(keys.file())?;
+            Ok((result, keys.generation(), keys.file().vault_id()))
         })
         .await
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
+use super::audit::Context;
 use super::error::KeyFileProblem;
 use super::vault::{LockReason, Vault};
 use crate::model::clock::SharedClock;
@@ -60,7 +61,7 @@ impl Watchdog {
             {
                 warn!(problem:? = problem; "the key file is not as it was");
                 // Already logged there; the next look tries again if need be.
-                drop(vault.lock(LockReason::KeyFile(problem)).await);
+                drop(vault.lock(LockReason::KeyFile(problem), Context::default()).await);
             }
         }
     }

@@ -25,6 +25,16 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Adds bytes to the end of a file of mode 0600, which is made when it is not there. Less than all of them may be there
+/// after a power cut or a failure.
+pub(crate) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let is_new = file.metadata()?.len() == 0;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    if is_new { sync_parent(path) } else { Ok(()) }
+}
+
 /// Renames within one directory or between two, durably.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
@@ -92,6 +102,17 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_appended_file_grows_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        append(&path, b"one\n").unwrap();
+        append(&path, b"two\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(append(&dir.path().join("nowhere/journal"), b"x").is_err());
     }
 
     #[test]

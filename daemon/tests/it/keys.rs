@@ -83,5 +83,5 @@ fn an_older_key_file_is_accepted_and_reported() {
     daemon.unlock();
     let audit = daemon.get("/audit?limit=2").expect(200);
     let actions = [&audit["items"][0]["action"], &audit["items"][1]["action"]];
-    assert!(actions.iter().any(|action| **action == "vault.older_key_file"), "{audit}");
+    assert!(actions.iter().any(|action| **action == "vault.older_key_file_accepted"), "{audit}");
 }

@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod audit;
 #[expect(dead_code, reason = "the passkeys' unit tests use the rest of it")]
 mod authenticator;
 mod bad_input;

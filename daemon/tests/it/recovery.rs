@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::harness::{COFFERD, Daemon, MASTER_PASSWORD, content, recovery_key};
 
-fn passphrase(secrets: &Path, secret: &str) -> (Option<i32>, String, String) {
+/// The passphrase as `cofferd passphrase` prints it, with its exit code and its complaint.
+pub(crate) fn passphrase(secrets: &Path, secret: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(COFFERD)
         .arg("passphrase")
         .arg("--secrets")

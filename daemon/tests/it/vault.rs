@@ -146,6 +146,9 @@ fn the_audit_tells_of_creation_unlocking_and_failed_attempts() {
         ("session.open", "failed"),
         ("session.opened", "success"),
         ("vault.unlocked", "success"),
+        ("vault.events_merged", "success"),
+        ("vault.unlocked", "failed"),
+        ("vault.locked", "success"),
         ("vault.created", "success"),
     ];
     assert_eq!(told, expected.map(|(action, outcome)| (action.to_owned(), outcome.to_owned())));
