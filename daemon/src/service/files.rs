@@ -16,6 +16,7 @@ use super::access::{self, visible, writable};
 use super::audit::page;
 use super::caller::Caller;
 use super::common::Common;
+use super::downloads::Downloads;
 use super::transfer::{self, Content};
 use super::unlocked::Lease;
 use crate::model::access::Viewer;
@@ -32,12 +33,13 @@ pub(crate) const MAX_PAGE: u32 = 500;
 /// The files of the vault.
 pub(crate) struct Files {
     common: Common,
+    downloads: Downloads,
 }
 
 impl Files {
     /// A service.
     pub(crate) fn new(common: Common) -> Self {
-        Self { common }
+        Self { common, downloads: Downloads::new() }
     }
 
     /// Stores a new file. `announced_bytes` is the length that the client promised, if it did; `body` is not polled
@@ -110,7 +112,10 @@ impl Files {
     /// The bytes of a file, or a part of them.
     pub(crate) async fn read(&self, caller: &Caller, file: &File, range: Range<u64>) -> Result<Content, Error> {
         caller.require(Action::Read).await?;
-        transfer::send(caller.lease(), file.blob.clone(), range).await
+        let start = range.start;
+        let content = transfer::send(caller.lease(), file.blob.clone(), range).await?;
+        self.downloads.report(&self.common, caller, file, start).await?;
+        Ok(content)
     }
 
     /// Deletes a file for good.

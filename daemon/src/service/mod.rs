@@ -13,6 +13,7 @@ pub(crate) mod common;
 pub(crate) mod creation_mark;
 pub(crate) mod device;
 pub(crate) mod device_links;
+pub(crate) mod downloads;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod files;

@@ -18,6 +18,7 @@ mod client;
 mod control;
 mod crashes;
 mod credentials;
+mod downloads;
 mod files;
 mod folders;
 mod groups;
