@@ -133,7 +133,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
 #[cfg(debug_assertions)]
 fn clock(options: &Serve) -> SharedClock {
     match &options.clock_offset {
-        Some(path) => Arc::new(crate::storage::offset_clock::OffsetClock::new(path.clone())),
+        Some(path) => Arc::new(crate::offset_clock::OffsetClock::new(path.clone())),
         None => Arc::new(SystemClock),
     }
 }

@@ -7,6 +7,8 @@ mod exit;
 mod http;
 mod logging;
 mod model;
+#[cfg(debug_assertions)]
+mod offset_clock;
 mod passphrase;
 mod repo;
 mod service;

@@ -129,7 +129,7 @@ mod tests {
                 attempts.take_back("a");
             }
         }
-        assert_eq!(pauses, [0, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(pauses, [0, 0, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(wait(&attempts, "b"), 0, "another key");
         *clock.0.lock().unwrap() += FORGOTTEN_AFTER;
         assert_eq!([wait(&attempts, "a"), wait(&attempts, "a")], [0, 0]);

@@ -9,5 +9,3 @@ pub(crate) mod gocryptfs;
 pub(crate) mod hygiene;
 pub(crate) mod journal;
 pub(crate) mod namespace;
-#[cfg(debug_assertions)]
-pub(crate) mod offset_clock;
