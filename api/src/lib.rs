@@ -14,6 +14,7 @@ mod second_factors;
 mod secret;
 mod sessions;
 mod users;
+mod variables;
 mod vault;
 
 pub use access::{Access, FolderAccess, FolderGrant};
@@ -39,6 +40,7 @@ pub use users::{
     ChangePassword, ChangeProfile, ChangeUser, CreateInvitation, CreateUser, Invitation, NewInvitation, Policy,
     Register, ResetPassword, Role, User,
 };
+pub use variables::{SetVariable, Variable};
 pub use vault::{
     CreateVault, FirstAdmin, KeySlot, KeySlotKind, MasterCredential, NewMasterPassword, NewRecoveryKey,
     OptionalMasterPassword, UnlockVault, VaultCreated,

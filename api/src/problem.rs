@@ -92,6 +92,8 @@ pub enum ProblemCode {
     KeySlotNeeded,
     /// 411: the length of the upload must be announced.
     LengthRequired,
+    /// 412: it is not what the caller has seen, as `If-Match` or `If-None-Match` says.
+    PreconditionFailed,
     /// 413: the body is larger than accepted here.
     TooLarge,
     /// 415: the content type is not accepted here.

@@ -40,6 +40,7 @@ use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::tokens;
 use crate::service::users::Users;
+use crate::service::variables::Variables;
 use crate::service::vault::{LockReason, Vault, VaultPaths};
 use crate::service::watchdog::Watchdog;
 use crate::storage::{durable, gocryptfs, hygiene, namespace};
@@ -94,6 +95,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         files: Arc::new(Files::new(common.clone())),
         privacy: Arc::new(Privacy::new(common.clone())),
         groups: Arc::new(Groups::new(common.clone())),
+        variables: Arc::new(Variables::new(common.clone())),
         health: Arc::new(health),
         auditor: common.auditor(),
         vault: Arc::clone(&vault),

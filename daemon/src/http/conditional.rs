@@ -1,8 +1,12 @@
-//! Which part of a content a client wants, and whether it has it already (RFC 9110, sections 13 and 14).
+//! Which part of a content a client wants, whether it has it already, and what it believes to change (RFC 9110, sections
+//! 13 and 14).
 
 use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderName, header};
+
+use super::problem::RequestProblem;
+use crate::model::precondition::{Precondition, Versions};
 
 /// What to answer to a request for a content.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +43,63 @@ pub(super) fn wanted(headers: &HeaderMap, size_bytes: u64, etag: &str) -> Wanted
         Some(range) => Wanted::Part(*range.start()..range.end() + 1),
         None => Wanted::Outside,
     }
+}
+
+/// Reads the headers of a request that changes something: `If-Match` compares strongly, `If-None-Match` weakly.
+///
+/// What cannot be read is refused: whoever sends a condition must not be taken for somebody who has none.
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, RequestProblem> {
+    Ok(Precondition {
+        one_of: versions(headers, &header::IF_MATCH, false)?,
+        none_of: versions(headers, &header::IF_NONE_MATCH, true)?,
+    })
+}
+
+fn versions(headers: &HeaderMap, name: &HeaderName, weak_too: bool) -> Result<Option<Versions>, RequestProblem> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    let lines: Result<Vec<&str>, _> = headers.get_all(name).iter().map(|value| value.to_str()).collect();
+    let tags = lines.ok().and_then(|lines| entity_tags(&lines.join(",")));
+    let Some(tags) = tags else {
+        let detail = format!("The header {name} is not * or a list of ETags, each in double quotes.");
+        return Err(RequestProblem::Unreadable(detail));
+    };
+    Ok(Some(match tags {
+        Tags::Any => Versions::Any,
+        Tags::These(tags) => {
+            let wanted = tags.into_iter().filter(|tag| weak_too || !tag.weak);
+            Versions::These(wanted.map(|tag| tag.text).collect())
+        }
+    }))
+}
+
+enum Tags {
+    Any,
+    These(Vec<Tag>),
+}
+
+struct Tag {
+    weak: bool,
+    /// Without its quotes.
+    text: String,
+}
+
+/// `*`, or a list of tags; a tag may hold a comma.
+fn entity_tags(value: &str) -> Option<Tags> {
+    let mut rest = value.trim_matches([' ', '\t', ',']);
+    if rest == "*" {
+        return Some(Tags::Any);
+    }
+    let mut tags = Vec::new();
+    while !rest.is_empty() {
+        let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+        let (text, behind) = quoted.strip_prefix('"')?.split_once('"')?;
+        tags.push(Tag { weak, text: text.to_owned() });
+        rest = behind.trim_start_matches([' ', '\t']);
+        rest = if rest.is_empty() { rest } else { rest.strip_prefix(',')?.trim_start_matches([' ', '\t', ',']) };
+    }
+    if tags.is_empty() { None } else { Some(Tags::These(tags)) }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -103,6 +164,29 @@ mod tests {
         }
         let both = [(header::IF_NONE_MATCH, "\"abc\""), (header::RANGE, "bytes=0-1")];
         assert_eq!(ask(&both), Wanted::NotModified);
+    }
+
+    #[test]
+    fn what_a_client_believes_to_change() {
+        let these = |versions: &[&str]| Some(Versions::These(versions.iter().map(ToString::to_string).collect()));
+        for (value, one_of, none_of) in [
+            ("*", Some(Versions::Any), Some(Versions::Any)),
+            ("\"a\"", these(&["a"]), these(&["a"])),
+            ("\"a\", W/\"b\" ,\"c,d\"", these(&["a", "c,d"]), these(&["a", "b", "c,d"])),
+            ("W/\"a\"", these(&[]), these(&["a"])),
+            ("\"\"", these(&[""]), these(&[""])),
+        ] {
+            let headers = |name: HeaderName| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            let read = precondition(&headers(header::IF_MATCH)).ok();
+            assert_eq!(read, Some(Precondition { one_of, none_of: None }), "{value}");
+            let read = precondition(&headers(header::IF_NONE_MATCH)).ok();
+            assert_eq!(read, Some(Precondition { one_of: None, none_of }), "{value}");
+        }
+        for bad in ["", "a", "\"a", "a\"", "\"a\" \"b\"", "w/\"a\"", "*, \"a\"", "\"a\"x"] {
+            let headers = HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_static(bad))]);
+            assert!(precondition(&headers).is_err(), "{bad}");
+        }
+        assert_eq!(precondition(&HeaderMap::new()).ok(), Some(Precondition::default()));
     }
 
     #[test]

@@ -61,10 +61,10 @@ impl<S: Sync> FromRequestParts<S> for Anonymous {
     }
 }
 
-/// A JSON document of that type.
-pub(super) struct Json<T>(pub(super) T);
+/// A JSON document of that type, in a body of at most `MAX` bytes.
+pub(super) struct Json<T, const MAX: usize = MAX_JSON_BYTES>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Sync, const MAX: usize> FromRequest<S> for Json<T, MAX> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
@@ -73,12 +73,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Refusal::Request(RequestProblem::NotJson));
         }
-        let body = Limited::new(request.into_body(), MAX_JSON_BYTES).collect();
+        let body = Limited::new(request.into_body(), MAX).collect();
         let collected = tokio::time::timeout(JSON_LIMIT, body).await;
         let bytes = match collected {
             Err(_) => return Err(Refusal::Request(RequestProblem::TimedOut)),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Refusal::Request(RequestProblem::TooLarge { limit_bytes: MAX_JSON_BYTES }));
+                return Err(Refusal::Request(RequestProblem::TooLarge { limit_bytes: MAX }));
             }
             Ok(Err(_)) => return Err(Error::UploadCutShort.into()),
             Ok(Ok(collected)) => Zeroizing::new(collected.to_bytes().to_vec()),

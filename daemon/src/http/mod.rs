@@ -21,6 +21,7 @@ mod second_factors;
 pub(crate) mod server;
 mod sessions;
 mod users;
+mod variables;
 mod vault;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use crate::service::health::HealthCheck;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::users::Users;
+use crate::service::variables::Variables;
 use crate::service::vault::Vault;
 
 /// The services, of which each handler asks for the one it needs.
@@ -59,6 +61,7 @@ pub(crate) struct Services {
     pub(crate) files: Arc<Files>,
     pub(crate) privacy: Arc<Privacy>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) variables: Arc<Variables>,
     pub(crate) health: Arc<HealthCheck>,
     pub(crate) auditor: Auditor,
 }
@@ -113,7 +116,9 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))
-        .routes(routes!(audit::retention, audit::set_retention));
+        .routes(routes!(audit::retention, audit::set_retention))
+        .routes(routes!(variables::list))
+        .routes(routes!(variables::get, variables::set, variables::delete));
     let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))
         .nest("/api/v1", api)

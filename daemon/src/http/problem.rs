@@ -172,6 +172,10 @@ fn of_service(error: Error) -> Problem {
         Error::GroupNameTaken => {
             problem(409, Code::NameTaken, "The name is taken", "There is a group of that name. Choose another name.")
         }
+        Error::PreconditionFailed => {
+            let detail = "It is not what you have seen: somebody changed it. Read it again, then decide.";
+            problem(412, Code::PreconditionFailed, "Changed meanwhile", detail)
+        }
         Error::FolderNotEmpty => {
             problem(409, Code::FolderNotEmpty, "The folder is not empty", "Delete or move what is in it first.")
         }

@@ -17,6 +17,7 @@ pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod store;
 pub(crate) mod users;
+pub(crate) mod variables;
 
 use std::sync::LazyLock;
 
@@ -32,6 +33,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up_with_hook(include_str!("migrations/0003_audit.sql"), audit::chain_what_was_there),
         M::up(include_str!("migrations/0004_second_factors.sql")),
         M::up(include_str!("migrations/0005_access.sql")),
+        M::up(include_str!("migrations/0006_variables.sql")),
     ])
 });
 

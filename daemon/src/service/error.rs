@@ -8,6 +8,7 @@ use crate::model::name::NameError;
 use crate::model::password::PasswordError;
 use crate::model::second_factor::PasskeyNameError;
 use crate::model::user::{AboutError, DisplayNameError, UsernameError};
+use crate::model::variable::VariableNameError;
 use crate::repo::store::StoreError;
 use crate::storage::database::DatabaseError;
 use crate::storage::gocryptfs::GocryptfsError;
@@ -74,6 +75,8 @@ pub(crate) enum Error {
     LimitReached { what: &'static str, limit: u32 },
     #[error("the name of the group is taken")]
     GroupNameTaken,
+    #[error("it is not what the caller has seen")]
+    PreconditionFailed,
     #[error("the folder is not empty")]
     FolderNotEmpty,
     #[error("there is a vault already")]
@@ -214,6 +217,16 @@ impl From<DisplayNameError> for Error {
 impl From<AboutError> for Error {
     fn from(error: AboutError) -> Self {
         Self::field("about", error.to_string())
+    }
+}
+
+impl From<VariableNameError> for Error {
+    fn from(error: VariableNameError) -> Self {
+        let field = match error {
+            VariableNameError::Namespace => "namespace",
+            VariableNameError::Key => "key",
+        };
+        Self::field(field, error.to_string())
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) mod totp;
 pub(crate) mod transfer;
 pub(crate) mod unlocked;
 pub(crate) mod users;
+pub(crate) mod variables;
 pub(crate) mod vault;
 pub(crate) mod vault_audit;
 pub(crate) mod vault_create;

@@ -93,7 +93,8 @@ fn no_value_of_any_field_of_any_route_is_a_fault_of_ours() {
     for (path, item) in document["paths"].as_object().unwrap() {
         // These lock the vault when they are told to, and their bodies are those of others.
         let Some(path) = path.strip_prefix("/api/v1").filter(|path| !path.starts_with("/vault/lock")) else { continue };
-        let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+        let path =
+            path.replace("{id}", "01890000-0000-7000-8000-000000000000").replace("{namespace}/{key}", "odd/value");
         for (method, operation) in item.as_object().unwrap() {
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             let Some(name) = schema["$ref"].as_str() else { continue };

@@ -35,5 +35,6 @@ mod second_factors;
 mod sessions;
 mod startup;
 mod storage;
+mod variables;
 mod vault;
 mod watchdog;

@@ -38,6 +38,8 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/sessions/refresh",
         "/api/v1/sessions/second-factor",
         "/api/v1/sessions/{id}",
+        "/api/v1/settings",
+        "/api/v1/settings/{namespace}/{key}",
         "/api/v1/users",
         "/api/v1/users/me",
         "/api/v1/users/me/second-factors",

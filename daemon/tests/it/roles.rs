@@ -164,6 +164,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("PUT", path) if path.starts_with("/users/") && path.ends_with("/password") => new_password,
         ("PUT", "/users/me/device-link") => json!({ "device_token": "x" }),
         ("POST", "/invitations") => json!({ "role": "reader" }),
+        ("PUT", path) if path.starts_with("/settings/") => json!({ "value": true }),
         ("POST", "/api-keys") => json!({ "name": name, "role": "reader" }),
         ("POST", "/users/me/second-factors/totp/confirm") => json!({ "code": "000000" }),
         ("POST", "/users/me/second-factors/passkeys") => json!({ "password": "wrong", "name": name }),
