@@ -26,13 +26,13 @@ from powercut.history import History
 from powercut.journal import Cut, Kind, Record, Replayer
 from powercut.lives import first_life, second_life
 
-# The appliance keeps ciphertext on a drive, its identity on a card, and the keys there or on a stick: disks, each with its
-# own idea of what is flushed.
+# The appliance keeps ciphertext on a drive, its identity on a card, and the keys there or on a stick: disks, each with
+# its own idea of what is flushed.
 DISKS = {"three": ["vault", "data", "stick"], "two": ["vault", "data"], "one": ["vault"]}
 DISK_BYTES = 512 * 1024 * 1024
 
-# Cuts before the vault exists are a small part of the writes, and the only ones that test its creation. Half of them lie
-# where it goes over from one disk to the other: there the order of its steps shows.
+# Cuts before the vault exists are a small part of the writes, and the only ones that test its creation. Half of them
+# lie where it goes over from one disk to the other: there the order of its steps shows.
 CREATION_SHARE = 0.2
 # Cuts in a checkpoint tear pages of the database itself; there are a dozen checkpoints among thousands of writes.
 CHECKPOINT_SHARE = 0.15

@@ -39,7 +39,7 @@ def wait_for(what: str, condition: Callable[[], T | None]) -> T:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the daemon keeps things: `vault` is the drive, `data` the card, `stick` holds the keys, `run` is on no disk."""
+    """Where the daemon keeps things: `vault` is the drive, `data` the card, `stick` has the keys, `run` is no disk."""
 
     vault: Path
     data: Path
