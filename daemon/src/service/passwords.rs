@@ -1,6 +1,6 @@
 //! Account passwords: Argon2id, on a small pool so that a flood of logins cannot eat the memory.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -21,26 +21,29 @@ const AT_ONCE: usize = 2;
 /// Hashes that may wait for their turn; more are turned away.
 const WAITING: usize = 16;
 
-/// A hash of nobody's password: comparing with it makes an unknown name cost what a known one does.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody has this password").unwrap_or_default());
+/// The hash of no password: comparing with it makes an unknown name cost what a known one does. Written down, because
+/// one that was computed when it is first needed would make the first unknown name after a start cost twice.
+const NOBODY: &str =
+    "$argon2id$v=19$m=65536,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Verifies passwords off the async threads.
 pub(crate) struct Hasher {
-    running: Semaphore,
-    admitted: Semaphore,
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
 }
 
 impl Hasher {
     /// A pool.
     pub(crate) fn new() -> Self {
-        Self { running: Semaphore::new(AT_ONCE), admitted: Semaphore::new(AT_ONCE + WAITING) }
+        let [running, admitted] = [AT_ONCE, AT_ONCE + WAITING].map(|places| Arc::new(Semaphore::new(places)));
+        Self { running, admitted }
     }
 
     /// Whether the password belongs to the hash; `None` stands for an unknown account and takes as long.
     pub(crate) async fn verify(&self, password: &str, hash: Option<String>) -> Result<bool, Error> {
         let password = Zeroizing::new(password.to_owned());
         self.run(move || {
-            let verified = verify(&password, hash.as_deref().unwrap_or(&NOBODY));
+            let verified = verify(&password, hash.as_deref().unwrap_or(NOBODY));
             verified && hash.is_some()
         })
         .await
@@ -59,9 +62,14 @@ impl Hasher {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let _admitted = self.admitted.try_acquire().map_err(|_| Error::Busy)?;
-        let _running = self.running.acquire().await.map_err(|_| Error::Busy)?;
-        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("password hash", error))
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::Busy)?;
+        let hashing = tokio::task::spawn_blocking(move || {
+            // The places go with the work, which nobody can stop: a client that hangs up gives no place to the next.
+            let _places = (admitted, running);
+            work()
+        });
+        hashing.await.map_err(|error| Error::internal("password hash", error))
     }
 }
 
@@ -98,9 +106,41 @@ mod tests {
         assert!(!is_current(&hash.replace("t=3", "t=2")));
     }
 
+    #[test]
+    fn an_unknown_account_costs_what_a_known_one_does() {
+        assert!(is_current(NOBODY) && PasswordHash::new(NOBODY).is_ok());
+        let length = |hash: &str| PasswordHash::new(hash).unwrap().hash.unwrap().as_bytes().len();
+        assert_eq!(length(NOBODY), length(&hash("violet kettle").unwrap()));
+    }
+
     #[tokio::test]
     async fn an_unknown_account_never_verifies() {
         let hasher = Hasher::new();
-        assert!(!hasher.verify("nobody has this password", None).await.unwrap());
+        assert!(!hasher.verify("", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_does_not_make_room_for_more_work_at_the_same_time() {
+        let hasher = Hasher::new();
+        let mut gates = Vec::new();
+        for _ in 0..AT_ONCE {
+            let (gate, wait) = std::sync::mpsc::channel::<()>();
+            let (tell, begun) = tokio::sync::oneshot::channel();
+            let work = hasher.run(move || {
+                tell.send(()).unwrap();
+                // Fails when the gate is dropped.
+                let _ = wait.recv();
+            });
+            // Polled until the work runs, and then dropped, as the server drops a call whose client has gone.
+            tokio::select! {
+                _ = work => panic!("it waits for the gate"),
+                begun = begun => begun.unwrap(),
+            }
+            gates.push(gate);
+        }
+        assert_eq!(hasher.running.available_permits(), 0);
+        assert_eq!(hasher.admitted.available_permits(), WAITING);
+        drop(gates);
+        hasher.run(|| ()).await.unwrap();
     }
 }

@@ -20,6 +20,7 @@ mod crashes;
 mod credentials;
 mod downloads;
 mod files;
+mod flood;
 mod folders;
 mod groups;
 mod harness;
