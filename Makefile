@@ -1,6 +1,6 @@
 # The front door. Each target is one line; what it does is in scripts/, and says so at its top.
 
-.PHONY: help run check test cross emulate clean
+.PHONY: help run check test bench cross emulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ check: ## the inner loop: format, lint, unit tests
 
 test: ## everything, the emulated appliance included; ends with one line of counts
 	@scripts/test
+
+bench: ## measure the daemon on this machine, with targets beside the numbers; never fails on one
+	@scripts/bench
 
 cross: ## build the appliance's programs for aarch64, into build/aarch64/
 	@scripts/cross

@@ -1,0 +1,42 @@
+"""Measures a daemon on a fresh box and prints a table. Never fails on a number: what to do about it is for people."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from bench.box import Box, fresh_box
+from bench.measurements import Line, health_beside_bad_logins, known_and_unknown_names
+
+Measurement = Callable[[Box], Iterator[Line]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--cofferd", type=Path, required=True, help="the daemon to measure")
+    parser.add_argument("--directory", type=Path, help="where its state goes: the drive to measure (temporary files)")
+    parser.add_argument("--tries", type=int, default=500, help="logins by known and by unknown names, each (500)")
+    parser.add_argument("--only", choices=["health", "names"], help="one of the measurements")
+    given = parser.parse_args()
+    measurements: dict[str, Measurement] = {
+        "health": health_beside_bad_logins,
+        "names": partial(known_and_unknown_names, tries=given.tries),
+    }
+    version = subprocess.run([given.cofferd, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    print(f"{version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
+    for name, measure in measurements.items():
+        if given.only in (None, name):
+            # A box for each: what one leaves behind does not slow the next.
+            with fresh_box(given.cofferd, given.directory) as box:
+                for line in measure(box):
+                    print(f"{line.what:<46}{line.result:<48}{line.comparison}".rstrip(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
