@@ -51,10 +51,15 @@ impl Attempts {
         }
         record.count = record.count.saturating_add(1);
         record.last = now;
-        if record.count > self.free {
-            record.not_before = now + pause_after(record.count - self.free + 2);
-        }
+        record.not_before = now + self.pause(record.count);
         Ok(())
+    }
+
+    /// The attempt was wrong: the pause begins now, when the guesser knows it.
+    pub(crate) fn failed(&self, key: &str) {
+        if let Some(record) = self.lock().peek_mut(key) {
+            record.not_before = self.clock.monotonic() + self.pause(record.count);
+        }
     }
 
     /// The attempt was right: all is forgiven.
@@ -67,6 +72,13 @@ impl Attempts {
         if let Some(record) = self.lock().peek_mut(key) {
             record.count = record.count.saturating_sub(1);
             record.not_before = self.clock.monotonic();
+        }
+    }
+
+    fn pause(&self, count: u32) -> Duration {
+        match count.checked_sub(self.free) {
+            None | Some(0) => Duration::ZERO,
+            Some(beyond) => pause_after(beyond.saturating_add(2)),
         }
     }
 
@@ -133,6 +145,16 @@ mod tests {
         assert_eq!(wait(&attempts, "b"), 0, "another key");
         *clock.0.lock().unwrap() += FORGOTTEN_AFTER;
         assert_eq!([wait(&attempts, "a"), wait(&attempts, "a")], [0, 0]);
+    }
+
+    #[test]
+    fn the_pause_begins_when_the_guesser_knows() {
+        let clock = Arc::new(HandClock(Mutex::default(), SystemClock.monotonic()));
+        let attempts = Attempts::new(Arc::<HandClock>::clone(&clock), 0);
+        assert_eq!(wait(&attempts, "a"), 0);
+        *clock.0.lock().unwrap() += Duration::from_secs(2);
+        attempts.failed("a");
+        assert_eq!(wait(&attempts, "a"), 2);
     }
 
     #[test]

@@ -33,10 +33,13 @@ impl PasswordCheck {
         let key = user_id.to_string();
         self.attempts.begin(&key)?;
         let hash = caller.store().database.read(move |connection| users::password_hash(connection, user_id)).await?;
-        if self.hasher.verify(password, hash).await? {
+        // Turned away unheard: that was no guess.
+        let verified = self.hasher.verify(password, hash).await.inspect_err(|_| self.attempts.take_back(&key))?;
+        if verified {
             self.attempts.forget(&key);
             return Ok(());
         }
+        self.attempts.failed(&key);
         let entry = self.auditor.entry(&caller.context, "user.password_checked", Outcome::Failed, Some(user_id));
         self.auditor.record(caller.lease(), entry).await;
         Err(Error::WrongPassword)

@@ -139,6 +139,8 @@ impl Sessions {
         context.actor_id = user.as_ref().map(|user| user.id);
         let known = user.filter(|user| correct && user.active).zip(hash);
         let Some((user, password_hash)) = known else {
+            self.names.failed(&by_name);
+            self.sources.failed(&by_source);
             let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Failed, context.actor_id);
             self.common.auditor.record(&lease, entry).await;
             return Err(Error::WrongCredentials);

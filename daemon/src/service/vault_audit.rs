@@ -130,6 +130,7 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::SessionNeeded
         | Error::NotFound(_)
         | Error::NameTaken
+        | Error::PreconditionFailed
         | Error::FolderNotEmpty
         | Error::VaultExists
         | Error::VaultAbsent

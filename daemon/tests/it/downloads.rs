@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::audit::rows;
 use crate::harness::{Daemon, content};
 
 #[test]
 fn one_row_a_download_and_not_one_a_range() {
-    let daemon = Daemon::unlocked();
+    let mut daemon = Daemon::unlocked();
+    // Access tokens end before an hour has passed.
+    let key = daemon.post("/api-keys", &json!({ "name": "a", "role": "admin" })).expect(201);
+    daemon.token = key["key"].as_str().unwrap().to_owned();
     let bytes = content(1_000_000, 4);
     let file = daemon.upload("f", &bytes).expect(201);
     let path = format!("/files/{}/content", file["id"].as_str().unwrap());

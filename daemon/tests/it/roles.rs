@@ -156,6 +156,8 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
     let new_password = json!({ "new_password": "quiet marble lantern" });
     let body = match (method, path) {
         ("POST", "/files") => return (format!("?name={name}"), None),
+        ("GET", "/audit/export") => return ("?format=csv".to_owned(), None),
+        ("PUT", "/audit/retention") => json!({ "days": 0 }),
         ("POST", "/folders" | "/groups") => json!({ "name": name }),
         ("PATCH", path) if path.starts_with("/groups/") => json!({ "name": name }),
         ("PUT", path) if path.ends_with("/access") => json!({ "private": true }),

@@ -143,7 +143,7 @@ fn the_audit_tells_of_creation_unlocking_and_failed_attempts() {
         .map(|entry| (entry["action"].as_str().unwrap().to_owned(), entry["outcome"].as_str().unwrap().to_owned()))
         .collect();
     let expected = [
-        ("session.open", "failed"),
+        ("session.opened", "failed"),
         ("session.opened", "success"),
         ("vault.unlocked", "success"),
         ("vault.events_merged", "success"),
