@@ -146,9 +146,9 @@ impl SecondFactors {
         self.guesses.begin(&key)?;
         let right = look.await.inspect_err(|_| self.guesses.take_back(&key))?;
         if right {
-            self.guesses.forget(&key)
+            self.guesses.forget(&key);
         } else {
-            self.guesses.failed(&key)
+            self.guesses.failed(&key);
         }
         Ok(right)
     }
