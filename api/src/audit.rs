@@ -31,7 +31,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who; null when nobody was logged in.
     pub actor_id: Option<Uuid>,
-    /// In which session; null without one.
+    /// In which session, or with which API key; null without one.
     pub session_id: Option<Uuid>,
     /// From where; null on the control socket, and for what happened while the vault was locked.
     pub address: Option<String>,

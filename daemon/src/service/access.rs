@@ -33,8 +33,13 @@ pub(super) fn visible(connection: &Connection, viewer: &Viewer, folder_id: Optio
     access::access(connection, viewer, folder_id)?.ok_or(Error::NotFound("folder"))
 }
 
-/// Refuses unless the viewer may change what is in a folder.
+/// Refuses unless the viewer may change what is in a folder. Whose account ended or was demoted since the call began,
+/// may not.
 pub(super) fn writable(connection: &Connection, viewer: &Viewer, folder_id: Option<Uuid>) -> Result<(), Error> {
+    let user = users::find(connection, viewer.user_id)?.filter(|user| user.active).ok_or(Error::Unauthenticated)?;
+    if !role::allowed(user.role, Action::Add) {
+        return Err(Error::Forbidden);
+    }
     match visible(connection, viewer, folder_id)? {
         Access::Write => Ok(()),
         Access::Read => Err(Error::ReadOnlyFolder),

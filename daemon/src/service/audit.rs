@@ -36,6 +36,7 @@ const READ_AHEAD: usize = 2;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     pub(crate) actor_id: Option<Uuid>,
+    /// The session, or the API key.
     pub(crate) session_id: Option<Uuid>,
     /// Absent on the control socket.
     pub(crate) address: Option<IpAddr>,

@@ -44,9 +44,10 @@ impl Sessions {
             return Err(Error::Unauthenticated);
         }
         context.actor_id = Some(user.id);
-        if let Credential::Session { id, .. } = credential {
-            context.session_id = Some(id);
-        }
+        context.session_id = match credential {
+            Credential::Session { id, .. } | Credential::ApiKey { id, .. } => Some(id),
+            Credential::DeviceToken => None,
+        };
         Ok(Caller::new(user, credential, context, lease, self.common.auditor.clone()))
     }
 }
@@ -98,7 +99,7 @@ async fn by_key(lease: &Lease, key: &api_keys::PresentedKey, now: Timestamp) -> 
     if stored.last_used_at.is_none_or(|last| now.duration_since(last) >= TOUCH_INTERVAL) {
         note_use(lease, move |transaction| repo::api_keys::touch(transaction, id, now)).await;
     }
-    Ok((user, Credential::ApiKey { role: stored.role, folder_id: stored.folder_id }))
+    Ok((user, Credential::ApiKey { id, role: stored.role, folder_id: stored.folder_id }))
 }
 
 /// On a full drive people must still be able to read.

@@ -21,7 +21,7 @@ pub(crate) enum Credential {
         enrolment_only: bool,
     },
     /// A program, with a key that its owner made: no more than this role, in this folder only when there is one.
-    ApiKey { role: Role, folder_id: Option<Uuid> },
+    ApiKey { id: Uuid, role: Role, folder_id: Option<Uuid> },
     /// A token that the cloud issued for a linked account.
     DeviceToken,
 }
@@ -120,8 +120,8 @@ mod tests {
         let id = Uuid::nil();
         let enrolling = Credential::Session { id, enrolment_only: true };
         let session = Credential::Session { id, enrolment_only: false };
-        let key = Credential::ApiKey { role: Role::Admin, folder_id: None };
-        let scoped = Credential::ApiKey { role: Role::Admin, folder_id: Some(id) };
+        let key = Credential::ApiKey { id, role: Role::Admin, folder_id: None };
+        let scoped = Credential::ApiKey { id, role: Role::Admin, folder_id: Some(id) };
         for (action, expected) in [
             (A::Profile, [true; 5]),
             (A::Enrol, [true, true, false, false, false]),

@@ -113,7 +113,7 @@ impl Groups {
     pub(crate) async fn add_member(&self, caller: &Caller, id: Uuid, user_id: Uuid) -> Result<(), Error> {
         caller.require(Action::ManageGroups).await?;
         let now = self.common.clock.now();
-        let entry = self.entry(caller, "group.member_added", user_id);
+        let entry = self.entry(caller, "group.member_added", user_id).with_detail(format!("group: {id}"));
         let added = caller.store().database.write(move |transaction| -> Result<(), Error> {
             groups::find(transaction, id)?.ok_or(Error::NotFound("group"))?;
             users::find(transaction, user_id)?.ok_or(Error::NotFound("user"))?;
@@ -128,7 +128,7 @@ impl Groups {
     /// Takes somebody out of a group. No change when they are not in it.
     pub(crate) async fn remove_member(&self, caller: &Caller, id: Uuid, user_id: Uuid) -> Result<(), Error> {
         caller.require(Action::ManageGroups).await?;
-        let entry = self.entry(caller, "group.member_removed", user_id);
+        let entry = self.entry(caller, "group.member_removed", user_id).with_detail(format!("group: {id}"));
         let removed = caller.store().database.write(move |transaction| -> Result<(), Error> {
             groups::find(transaction, id)?.ok_or(Error::NotFound("group"))?;
             users::find(transaction, user_id)?.ok_or(Error::NotFound("user"))?;

@@ -91,7 +91,9 @@ impl Variables {
             variable.id = before.map_or(variable.id, |before| before.id);
             variables::set(transaction, &variable)?;
             let action = if created { "variable.created" } else { "variable.changed" };
-            audit::insert(transaction, &auditor.entry(&context, action, Outcome::Success, Some(variable.id)))?;
+            let entry = auditor.entry(&context, action, Outcome::Success, Some(variable.id));
+            // The name alone: the value may be a secret.
+            audit::insert(transaction, &entry.with_detail(variable.name.to_string()))?;
             Ok(SetVariable { variable, created })
         });
         stored.await
@@ -111,7 +113,7 @@ impl Variables {
             require(&precondition, Some(&before))?;
             variables::delete(transaction, before.id)?;
             let entry = auditor.entry(&context, "variable.deleted", Outcome::Success, Some(before.id));
-            Ok(audit::insert(transaction, &entry)?)
+            Ok(audit::insert(transaction, &entry.with_detail(name.to_string()))?)
         });
         deleted.await
     }

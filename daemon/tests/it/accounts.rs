@@ -1,10 +1,12 @@
 //! Accounts: registration, invitations, what administrators do, one's own profile and password.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, MASTER_PASSWORD, PASSWORD};
+use crate::client::{read_reply, send_head, tcp};
+use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, MASTER_PASSWORD, PASSWORD, content};
 
 const OTHER_PASSWORD: &str = "quiet marble lantern";
 
@@ -173,6 +175,31 @@ fn a_deleted_account_ends_at_once_and_its_files_stay() {
     let again = daemon.user("grace", "writer");
     assert_ne!(again.id, grace.id);
     daemon.get_as(&grace.token, "/users/me").expect_problem(401, "unauthenticated");
+}
+
+#[test]
+fn an_upload_of_somebody_who_is_demoted_or_deleted_on_the_way_is_not_stored() {
+    let daemon = Daemon::unlocked();
+    for (name, status) in [("grace", 403), ("hedy", 401)] {
+        let person = daemon.user(name, "writer");
+        let token = format!("Bearer {}", person.token);
+        let mut stream = tcp(daemon.address);
+        let headers = [("authorization", token.as_str()), ("content-length", "2000000"), ("expect", "100-continue")];
+        send_head(&mut stream, "POST", "/api/v1/files?name=f", &headers);
+        // The body is asked for, so everything that can be refused before was looked at.
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let path = format!("/users/{}", person.id);
+        if status == 403 {
+            daemon.send("PATCH", &path, &json!({ "role": "reader" })).expect(200);
+        } else {
+            daemon.delete(&path).expect(204);
+        }
+        stream.write_all(&content(2_000_000, 7)).unwrap();
+        assert_eq!(read_reply(&mut stream).unwrap().status, status);
+        assert_eq!(daemon.get("/files").expect(200)["items"], json!([]));
+    }
 }
 
 #[test]

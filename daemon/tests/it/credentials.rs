@@ -47,8 +47,10 @@ fn a_key_is_shown_once_listed_used_and_deleted() {
     assert!(!list.to_string().contains(text));
     assert_eq!((&list[0]["name"], &list[0]["last_used_at"]), (&json!("backup"), &Value::Null));
     assert_eq!(daemon.get_as(&grace.token, "/api-keys").expect(200), json!([]));
-    daemon.get_as(text, "/files").expect(200);
+    daemon.request_as(text, "POST", "/files?name=a", &[], b"x").expect(201);
     assert!(daemon.get("/api-keys").expect(200)[0]["last_used_at"].is_string());
+    let stored = daemon.get("/audit?action=file.stored").expect(200);
+    assert_eq!(stored["items"][0]["session_id"], key["id"], "the audit tells which key it was");
     let path = format!("/api-keys/{}", key["id"].as_str().unwrap());
     daemon.request_as(&grace.token, "DELETE", &path, &[], b"").expect_problem(404, "not_found");
     daemon.get_as(text, "/files").expect(200);

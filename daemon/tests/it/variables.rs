@@ -275,6 +275,8 @@ fn every_change_is_audited_and_no_value_is_written_down() {
         .map(|entry| (entry["action"].as_str().unwrap(), &entry["subject_id"]))
         .filter(|(action, _)| action.starts_with("variable."))
         .collect();
+    let named = audit["items"].as_array().unwrap().iter().filter(|entry| entry["detail"] == "a/b").count();
+    assert_eq!(named, 3, "{audit}");
     let id = &variable["id"];
     assert_eq!(told, [("variable.deleted", id), ("variable.changed", id), ("variable.created", id)]);
     assert!(!audit.to_string().contains(secret));
