@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::common::Common;
 use super::error::password_field;
 use super::folders::MAX_PAGE;
-use super::passwords::Hasher;
+use super::passwords::{Asker, Hasher};
 use super::vault::{MasterSecret, Origin, Vault};
 use crate::model::clock::system_rng;
 use crate::model::event::Event;
@@ -109,7 +109,7 @@ impl Accounts {
             }
         };
         self.registrations.begin(&source(context.address))?;
-        let hash = self.hasher.hash(&new.password).await?;
+        let hash = self.hasher.hash(Asker::Stranger, &new.password).await?;
         let user = self.user(&new, role, active);
         let mut context = context;
         context.actor_id = Some(user.id);
@@ -140,7 +140,7 @@ impl Accounts {
         active: bool,
     ) -> Result<User, Error> {
         caller.require(Action::ManagePeople).await?;
-        let hash = self.hasher.hash(&new.password).await?;
+        let hash = self.hasher.hash(Asker::Known, &new.password).await?;
         let user = self.user(&new, role, active);
         let entry = self.common.auditor.entry(&caller.context, "user.created", Outcome::Success, Some(user.id));
         let entry = entry.with_detail(rights(&user));

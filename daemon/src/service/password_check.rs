@@ -7,7 +7,7 @@ use super::attempts::Attempts;
 use super::audit::Auditor;
 use super::caller::Caller;
 use super::common::Common;
-use super::passwords::Hasher;
+use super::passwords::{Asker, Hasher};
 use crate::repo::audit::Outcome;
 use crate::repo::users;
 
@@ -34,7 +34,8 @@ impl PasswordCheck {
         self.attempts.begin(&key)?;
         let hash = caller.store().database.read(move |connection| users::password_hash(connection, user_id)).await?;
         // Turned away unheard: that was no guess.
-        let verified = self.hasher.verify(password, hash).await.inspect_err(|_| self.attempts.take_back(&key))?;
+        let verified =
+            self.hasher.verify(Asker::Known, password, hash).await.inspect_err(|_| self.attempts.take_back(&key))?;
         if verified {
             self.attempts.forget(&key);
             return Ok(());

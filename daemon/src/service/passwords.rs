@@ -21,28 +21,42 @@ const AT_ONCE: usize = 2;
 /// Hashes that may wait for their turn; more are turned away.
 const WAITING: usize = 16;
 
+/// Places of these that strangers cannot take: in a flood of guesses, who was here before is still heard.
+const RESERVED: usize = 4;
+
 /// The hash of no password: comparing with it makes an unknown name cost what a known one does. Written down, because
 /// one that was computed when it is first needed would make the first unknown name after a start cost twice.
 const NOBODY: &str =
     "$argon2id$v=19$m=65536,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// Who wants a password hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Somebody with a session, or who has logged in from there before.
+    Known,
+    /// Anybody.
+    Stranger,
+}
+
 /// Verifies passwords off the async threads.
 pub(crate) struct Hasher {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
 }
 
 impl Hasher {
     /// A pool.
     pub(crate) fn new() -> Self {
-        let [running, admitted] = [AT_ONCE, AT_ONCE + WAITING].map(|places| Arc::new(Semaphore::new(places)));
-        Self { running, admitted }
+        let places = [AT_ONCE, AT_ONCE + WAITING, AT_ONCE + WAITING - RESERVED];
+        let [running, admitted, strangers] = places.map(|places| Arc::new(Semaphore::new(places)));
+        Self { running, admitted, strangers }
     }
 
     /// Whether the password belongs to the hash; `None` stands for an unknown account and takes as long.
-    pub(crate) async fn verify(&self, password: &str, hash: Option<String>) -> Result<bool, Error> {
+    pub(crate) async fn verify(&self, asker: Asker, password: &str, hash: Option<String>) -> Result<bool, Error> {
         let password = Zeroizing::new(password.to_owned());
-        self.run(move || {
+        self.run(asker, move || {
             let verified = verify(&password, hash.as_deref().unwrap_or(NOBODY));
             verified && hash.is_some()
         })
@@ -50,23 +64,31 @@ impl Hasher {
     }
 
     /// Hashes a new password.
-    pub(crate) async fn hash(&self, password: &StrongPassword) -> Result<String, Error> {
-        self.rehash(password.expose()).await
+    pub(crate) async fn hash(&self, asker: Asker, password: &StrongPassword) -> Result<String, Error> {
+        self.rehash(asker, password.expose()).await
     }
 
     /// Hashes a password that was accepted before, whatever is asked of new ones today.
-    pub(crate) async fn rehash(&self, password: &str) -> Result<String, Error> {
+    pub(crate) async fn rehash(&self, asker: Asker, password: &str) -> Result<String, Error> {
         let password = Zeroizing::new(password.to_owned());
-        let hashed = self.run(move || hash(&password)).await?;
+        let hashed = self.run(asker, move || hash(&password)).await?;
         hashed.map_err(|error| Error::internal("password hash", error))
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    async fn run<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let stranger = match asker {
+            Asker::Known => None,
+            Asker::Stranger => Some(Arc::clone(&self.strangers).try_acquire_owned().map_err(|_| Error::Busy)?),
+        };
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Error::Busy)?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::Busy)?;
         let hashing = tokio::task::spawn_blocking(move || {
             // The places go with the work, which nobody can stop: a client that hangs up gives no place to the next.
-            let _places = (admitted, running);
+            let _places = (stranger, admitted, running);
             work()
         });
         hashing.await.map_err(|error| Error::internal("password hash", error))
@@ -116,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_account_never_verifies() {
         let hasher = Hasher::new();
-        assert!(!hasher.verify("", None).await.unwrap());
+        assert!(!hasher.verify(Asker::Known, "", None).await.unwrap());
     }
 
     #[tokio::test]
@@ -126,7 +148,7 @@ mod tests {
         for _ in 0..AT_ONCE {
             let (gate, wait) = std::sync::mpsc::channel::<()>();
             let (tell, begun) = tokio::sync::oneshot::channel();
-            let work = hasher.run(move || {
+            let work = hasher.run(Asker::Known, move || {
                 tell.send(()).unwrap();
                 // Fails when the gate is dropped.
                 let _ = wait.recv();
@@ -141,6 +163,6 @@ mod tests {
         assert_eq!(hasher.running.available_permits(), 0);
         assert_eq!(hasher.admitted.available_permits(), WAITING);
         drop(gates);
-        hasher.run(|| ()).await.unwrap();
+        hasher.run(Asker::Known, || ()).await.unwrap();
     }
 }

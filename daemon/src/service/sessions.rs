@@ -17,7 +17,7 @@ use super::audit::Context;
 use super::caller::Caller;
 use super::challenges::Challenges;
 use super::common::Common;
-use super::passwords::{self, Hasher};
+use super::passwords::{self, Asker, Hasher};
 use super::second_factors::SecondFactors;
 use super::second_step::{Challenge, Waiting};
 use super::tokens::{self, AccessClaims, RefreshClaims};
@@ -124,13 +124,14 @@ impl Sessions {
     pub(crate) async fn open(&self, login: Login, mut context: Context) -> Result<LoggedIn, Error> {
         let lease = self.vault.lease()?;
         let name = Username::parse(&login.username).map_err(|_| Error::WrongCredentials)?;
-        let (by_name, by_source) = (self.key_of(&name, &context), source(context.address));
+        let by_source = source(context.address);
+        let (asker, by_name) = self.key_of(&name, &context);
         self.sources.begin(&by_source)?;
         self.names.begin(&by_name).inspect_err(|_| self.sources.take_back(&by_source))?;
         let wanted = name.clone();
         let found = lease.store().database.read(move |connection| users::find_by_name(connection, &wanted)).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-        let verified = self.hasher.verify(&login.password, hash.clone()).await;
+        let verified = self.hasher.verify(asker, &login.password, hash.clone()).await;
         // Turned away unheard: that was no guess.
         let correct = verified.inspect_err(|_| {
             self.names.take_back(&by_name);
@@ -306,7 +307,7 @@ impl Sessions {
         if passwords::is_current(&old) {
             return old;
         }
-        let Ok(new) = self.hasher.rehash(password).await else { return old };
+        let Ok(new) = self.hasher.rehash(Asker::Known, password).await else { return old };
         let (user_id, from, to) = (user.id, old.clone(), new.clone());
         let write = move |transaction: &Transaction<'_>| users::replace_password_hash(transaction, user_id, &from, &to);
         match lease.store().database.write(write).await {
@@ -319,10 +320,10 @@ impl Sessions {
     }
 
     /// Where a person has logged in from before, strangers' guesses from elsewhere do not slow them down.
-    fn key_of(&self, name: &Username, context: &Context) -> String {
+    fn key_of(&self, name: &Username, context: &Context) -> (Asker, String) {
         let home = home(name, context);
         let known = self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(&home).is_some();
-        if known { home } else { name.as_str().to_owned() }
+        if known { (Asker::Known, home) } else { (Asker::Stranger, name.as_str().to_owned()) }
     }
 
     fn remember_home(&self, name: &Username, context: &Context) {

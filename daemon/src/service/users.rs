@@ -12,7 +12,7 @@ use super::common::Common;
 use super::error::password_field;
 use super::folders::MAX_PAGE;
 use super::password_check::PasswordCheck;
-use super::passwords::Hasher;
+use super::passwords::{Asker, Hasher};
 use crate::model::cursor::Cursor;
 use crate::model::event::Event;
 use crate::model::password::{Purpose, StrongPassword};
@@ -214,7 +214,7 @@ impl Users {
         new: &StrongPassword,
         action: &'static str,
     ) -> Result<(), Error> {
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(Asker::Known, new).await?;
         let now = self.common.clock.now();
         let own = id == caller.user.id;
         let spared = if own { caller.session_id() } else { None };

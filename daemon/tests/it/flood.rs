@@ -49,6 +49,8 @@ fn fifty_bad_logins_at_once_hold_up_nobody_else() {
     daemon.get("/users/me").expect(200);
     daemon.upload("meanwhile", b"content").expect(201);
     assert!(!guesses.iter().all(is_answered), "guesses still wait for their hash");
+    // Strangers do not get every place: who has logged in from here before is heard.
+    daemon.log_in_as(ADMIN, ADMIN_PASSWORD);
 
     let mut heard = 0;
     for mut stream in guesses {
@@ -61,7 +63,6 @@ fn fifty_bad_logins_at_once_hold_up_nobody_else() {
             heard += 1;
         }
     }
-    assert!((18..GUESSES).contains(&heard), "two at a time, and sixteen that wait: {heard}");
+    assert!((14..GUESSES).contains(&heard), "two at a time, and twelve strangers that wait: {heard}");
     daemon.get("/users/me").expect(200);
-    daemon.log_in_as(ADMIN, ADMIN_PASSWORD);
 }
