@@ -48,12 +48,12 @@ fn verify(daemon: &Daemon) -> Value {
     daemon.post("/audit/verify", &json!({})).expect(200)
 }
 
-fn lock(daemon: &Daemon) {
+pub(crate) fn lock(daemon: &Daemon) {
     daemon.post("/vault/lock", &json!({})).expect(200);
 }
 
 /// Runs SQL on the database of the locked vault, as somebody does who has the passphrase: with gocryptfs and sqlite3.
-fn tamper(daemon: &Daemon, sql: &str) -> Result<(), String> {
+pub(crate) fn tamper(daemon: &Daemon, sql: &str) -> Result<(), String> {
     let (_, passphrase, _) = passphrase(&daemon.path("secrets"), MASTER_PASSWORD);
     let view = tempfile::tempdir().unwrap();
     let script = "set -eu; gocryptfs -q \"$0\" \"$1\"; trap 'fusermount3 -u \"$1\" || umount \"$1\"' EXIT

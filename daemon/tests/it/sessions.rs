@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::audit::{lock, tamper};
 use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, MASTER_PASSWORD, PASSWORD, person};
 
 #[test]
@@ -258,6 +259,28 @@ fn a_token_of_another_box_is_refused() {
     let mut other = other;
     other.token = one.token.clone();
     other.get("/users/me").expect_problem(401, "unauthenticated");
+}
+
+#[test]
+fn a_password_that_was_hashed_with_other_parameters_is_hashed_anew_at_login() {
+    use argon2::password_hash::PasswordHasher;
+    let daemon = Daemon::unlocked();
+    daemon.user("grace", "reader");
+    let weak = argon2::Params::new(8192, 1, 1, None).unwrap();
+    let weak = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, weak);
+    let hash = weak.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+    lock(&daemon);
+    tamper(&daemon, &format!("UPDATE users SET password_hash = '{hash}' WHERE username = 'grace'")).unwrap();
+    daemon.unlock();
+    let wrong = json!({ "username": "grace", "password": "not the password" });
+    daemon.anonymous("POST", "/sessions", &wrong).expect_problem(401, "wrong_credentials");
+    daemon.log_in_as("grace", PASSWORD);
+    lock(&daemon);
+    let only_today = "CREATE TEMP TABLE t (x CHECK (x LIKE '$argon2id$v=19$m=65536,t=3,p=1$%'));
+                      INSERT INTO t SELECT password_hash FROM users";
+    tamper(&daemon, only_today).unwrap();
+    daemon.unlock();
+    daemon.log_in_as("grace", PASSWORD);
 }
 
 #[test]
