@@ -26,11 +26,13 @@ use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
 use crate::service::audit::Context;
+use crate::service::audit_retention;
+use crate::service::chores::{Chore, chore};
 use crate::service::common::Common;
 use crate::service::device::Device;
 use crate::service::device_links::DeviceLinks;
 use crate::service::events::EventBus;
-use crate::service::files::Files;
+use crate::service::files::{self, Files};
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
@@ -77,7 +79,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let clock = clock(options);
     let events = EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]);
     let common = Common::new(Arc::clone(&clock), events);
-    let vault = Vault::start(paths, common.clone(), device);
+    let vault = Vault::start(paths, common.clone(), device, chores(&common));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
@@ -130,6 +132,12 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         error!("the server failed unexpectedly");
     }
     Ok(())
+}
+
+/// What goes on by itself while the vault is unlocked.
+fn chores(common: &Common) -> Vec<Chore> {
+    let auditor = common.auditor();
+    vec![chore(files::sweep), chore(move |lease| audit_retention::keep(lease, auditor.clone()))]
 }
 
 #[cfg(debug_assertions)]

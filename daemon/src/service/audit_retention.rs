@@ -3,14 +3,13 @@
 //! What is old is decided by the clock of the box: one that was set far ahead makes everything old. The setting has a
 //! minimum, so that nobody empties the log of what they did today.
 
-use std::time::{Duration, Instant};
-
 use jiff::SignedDuration;
 use log::{info, warn};
 
 use super::Error;
 use super::audit::{Auditor, Context, going_on};
 use super::caller::Caller;
+use super::chores::daily;
 use super::unlocked::Lease;
 use crate::model::role::Action;
 use crate::repo::audit::{self, Outcome};
@@ -22,12 +21,6 @@ const DAYS: std::ops::RangeInclusive<u32> = 30..=36_500;
 
 /// Rows that are removed in one transaction: some ten milliseconds.
 const STEP: u32 = 1000;
-
-/// How often the log is shortened while the vault stays unlocked.
-const INTERVAL: Duration = Duration::from_hours(24);
-
-/// How often the clock is looked at: it may be moved.
-const TICK: Duration = Duration::from_secs(5);
 
 impl Auditor {
     /// For how many days the log is kept; 0 for ever.
@@ -79,26 +72,13 @@ impl Auditor {
 }
 
 /// Shortens the log at once and then daily, until the vault is locked.
-pub(super) async fn keep(lease: Lease, auditor: Auditor) {
-    let mut locking = std::pin::pin!(lease.locking());
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last: Option<Instant> = None;
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut locking => return,
-            _ = ticks.tick() => {}
-        }
-        let now = auditor.clock.monotonic();
-        if last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
-            continue;
-        }
-        last = Some(now);
+pub(crate) async fn keep(lease: Lease, auditor: Auditor) {
+    let shorten = async || {
         if let Err(error) = auditor.shorten(&lease).await {
             warn!(error:% = error; "the audit log was not shortened; tomorrow again");
         }
-    }
+    };
+    daily(&lease, &auditor.clock, shorten).await;
 }
 
 fn days(connection: &rusqlite::Connection) -> Result<u32, DatabaseError> {

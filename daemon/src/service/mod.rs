@@ -9,6 +9,7 @@ pub(crate) mod audit_retention;
 mod authentication;
 pub(crate) mod caller;
 mod challenges;
+pub(crate) mod chores;
 pub(crate) mod common;
 pub(crate) mod creation_mark;
 pub(crate) mod device;

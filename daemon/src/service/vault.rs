@@ -15,12 +15,11 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::audit::Context;
-use super::audit_retention;
+use super::chores::Chore;
 use super::common::Common;
 use super::creation_mark::CreationMark;
 use super::device::Device;
 use super::error::KeyFileProblem;
-use super::files;
 use super::key_file::KeyFile;
 use super::throttle::Throttle;
 use super::unlocked::{Lease, Unlocked};
@@ -77,6 +76,7 @@ pub(crate) enum LockReason {
 pub(crate) struct Vault {
     pub(super) paths: VaultPaths,
     pub(super) common: Common,
+    chores: Vec<Chore>,
     pub(super) device: Device,
     pub(super) key_file: KeyFile,
     pub(super) creation_mark: CreationMark,
@@ -100,7 +100,7 @@ enum State {
 
 impl Vault {
     /// A locked vault, or none yet. Starts the task that locks it when gocryptfs ends by itself.
-    pub(crate) fn start(paths: VaultPaths, common: Common, device: Device) -> Arc<Self> {
+    pub(crate) fn start(paths: VaultPaths, common: Common, device: Device, chores: Vec<Chore>) -> Arc<Self> {
         let throttle = |name: &str| {
             let path = paths.device.join(format!("attempts-{name}.json"));
             Arc::new(Throttle::load(path, Arc::clone(&common.clock)))
@@ -116,6 +116,7 @@ impl Vault {
             local_guesses: throttle("local"),
             paths,
             common,
+            chores,
             device,
             state: RwLock::new(State::Locked),
             turn: Mutex::new(()),
@@ -352,8 +353,9 @@ impl Vault {
             Ok(unlocked) => {
                 let unlocked = Arc::new(unlocked);
                 self.merge_journal(&unlocked).await;
-                tokio::spawn(files::sweep(unlocked.lease()?));
-                tokio::spawn(audit_retention::keep(unlocked.lease()?, self.common.auditor()));
+                for chore in &self.chores {
+                    tokio::spawn(chore(unlocked.lease()?));
+                }
                 self.set_state(State::Unlocked(unlocked));
                 info!("the vault is unlocked");
                 Ok(())
