@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderName, header};
+use http_range_header::{EndPosition, StartPosition, SyntacticallyCorrectRange};
 
 use super::problem::RequestProblem;
 use crate::model::precondition::{Precondition, Versions};
@@ -15,15 +16,21 @@ pub(super) enum Wanted {
     Whole,
     /// One part of it.
     Part(Range<u64>),
+    /// Two parts of it or more, far enough from each other, in the order that the client asked for.
+    Parts(Vec<Range<u64>>),
     /// Nothing: the client has it.
     NotModified,
     /// Nothing: the part lies outside.
     Outside,
 }
 
+/// Most ranges that are looked at; who asks for more gets the whole (RFC 9110, section 14.2).
+const MAX_RANGES: usize = 64;
+
+/// Parts that are nearer to each other become one: what stands between two parts is about as long.
+const GAP_BYTES: u64 = 128;
+
 /// Reads the headers of a GET or HEAD of a content of that length and tag (with its quotes).
-///
-/// Several ranges at once are answered by the whole content, as RFC 9110, section 14.2, allows.
 pub(super) fn wanted(headers: &HeaderMap, size_bytes: u64, etag: &str) -> Wanted {
     if text(headers, &header::IF_NONE_MATCH).is_some_and(|tags| weakly_lists(tags, etag)) {
         return Wanted::NotModified;
@@ -36,13 +43,53 @@ pub(super) fn wanted(headers: &HeaderMap, size_bytes: u64, etag: &str) -> Wanted
         return Wanted::Whole;
     }
     let Ok(parsed) = http_range_header::parse_range_header(range) else { return Wanted::Whole };
-    if parsed.ranges.len() != 1 {
+    if parsed.ranges.len() > MAX_RANGES {
         return Wanted::Whole;
     }
-    match parsed.validate(size_bytes).ok().and_then(|ranges| ranges.into_iter().next()) {
-        Some(range) => Wanted::Part(*range.start()..range.end() + 1),
-        None => Wanted::Outside,
+    // Those that lie outside are left out as long as one does not.
+    let inside = parsed.ranges.into_iter().filter_map(|range| satisfied(range, size_bytes)).collect();
+    let parts = coalesced(inside);
+    match parts.as_slice() {
+        [] => Wanted::Outside,
+        [part] => Wanted::Part(part.clone()),
+        // Nothing would be saved.
+        parts if parts.iter().map(|part| part.end - part.start + GAP_BYTES).sum::<u64>() >= size_bytes => Wanted::Whole,
+        _ => Wanted::Parts(parts),
     }
+}
+
+/// The part of a content that a range names; nothing when it lies outside.
+fn satisfied(range: SyntacticallyCorrectRange, size_bytes: u64) -> Option<Range<u64>> {
+    let start = match range.start {
+        StartPosition::Index(start) => start,
+        StartPosition::FromLast(length) => size_bytes.saturating_sub(length),
+    };
+    let end = match range.end {
+        EndPosition::Index(last) => last.saturating_add(1).min(size_bytes),
+        EndPosition::LastByte => size_bytes,
+    };
+    (start < end).then_some(start..end)
+}
+
+/// Makes one of parts that overlap or nearly touch, in the place of the first of them. What is left does not overlap, so
+/// that the reply is never longer than the content and what stands between its parts.
+fn coalesced(parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut apart: Vec<Range<u64>> = Vec::new();
+    for part in parts {
+        let mut place = apart.len();
+        let mut merged = part;
+        // Once it has grown it may touch others, also ones before: looked at until none is near.
+        while let Some(near) = apart
+            .iter()
+            .position(|other| merged.start <= other.end + GAP_BYTES && other.start <= merged.end + GAP_BYTES)
+        {
+            let other = apart.remove(near);
+            merged = merged.start.min(other.start)..merged.end.max(other.end);
+            place = near.min(place);
+        }
+        apart.insert(place, merged);
+    }
+    apart
 }
 
 /// Reads the headers of a request that changes something: `If-Match` compares strongly, `If-None-Match` weakly.
@@ -131,7 +178,8 @@ mod tests {
             ("bytes=999-999", Wanted::Part(999..1000)),
             ("bytes=1000-", Wanted::Outside),
             ("bytes=1000-2000", Wanted::Outside),
-            ("bytes=0-1,5-6", Wanted::Whole),
+            ("bytes=-2000", Wanted::Part(0..1000)),
+            ("bytes=5-2", Wanted::Outside),
             ("bytes=", Wanted::Whole),
             ("bytes=b-a", Wanted::Whole),
             ("lines=1-2", Wanted::Whole),
@@ -139,6 +187,45 @@ mod tests {
         ] {
             assert_eq!(ask(&[(header::RANGE, range)]), expected, "{range}");
         }
+    }
+
+    #[test]
+    fn several_ranges() {
+        let parts = |parts: &[(u64, u64)]| Wanted::Parts(parts.iter().map(|&(from, to)| from..to).collect());
+        for (range, expected) in [
+            ("bytes=0-1,500-600", parts(&[(0, 2), (500, 601)])),
+            ("bytes=500-600, 0-1", parts(&[(500, 601), (0, 2)])),
+            ("bytes=0-0,-1", parts(&[(0, 1), (999, 1000)])),
+            ("bytes=0-0,2000-3000,-1", parts(&[(0, 1), (999, 1000)])),
+            // One of them, after all.
+            ("bytes=0-1,5-6", Wanted::Part(0..7)),
+            ("bytes=0-10,5-20", Wanted::Part(0..21)),
+            ("bytes=300-400,0-10,11-299", Wanted::Part(0..401)),
+            ("bytes=2000-3000,10-19", Wanted::Part(10..20)),
+            ("bytes=600-700,0-9,600-650", parts(&[(600, 701), (0, 10)])),
+            ("bytes=0-9,600-700,8-20,590-610", parts(&[(0, 21), (590, 701)])),
+            // Not worth it.
+            ("bytes=0-400,600-999", Wanted::Whole),
+            ("bytes=0-,-1", Wanted::Part(0..1000)),
+            // Nothing of it, or nothing that makes sense.
+            ("bytes=1000-,2000-", Wanted::Outside),
+            ("bytes=0-1,x", Wanted::Whole),
+        ] {
+            assert_eq!(ask(&[(header::RANGE, range)]), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn absurdly_many_ranges_are_answered_by_the_whole_and_no_reply_grows_beyond_it() {
+        let ask = |count: u64, step: u64, size_bytes| {
+            let ranges: Vec<String> = (0..count).map(|n| format!("{}-{}", n * step, n * step)).collect();
+            let value = HeaderValue::from_str(&format!("bytes={}", ranges.join(","))).unwrap();
+            wanted(&HeaderMap::from_iter([(header::RANGE, value)]), size_bytes, "\"abc\"")
+        };
+        assert_eq!(ask(65, 1000, 1_000_000), Wanted::Whole);
+        assert!(matches!(ask(64, 1000, 1_000_000), Wanted::Parts(parts) if parts.len() == 64));
+        assert_eq!(ask(64, 0, 1_000_000), Wanted::Part(0..1));
+        assert_eq!(ask(64, 130, 64 * 129), Wanted::Whole);
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Files and their contents.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coffer_api::{File, Page, Problem};
 use futures_util::StreamExt;
@@ -13,14 +12,14 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::conditional::{Wanted, wanted};
+use super::content::{self, ContentParameters, Described};
 use super::extract::{Authenticated, Id, Parameters};
 use super::folders::PAGE;
-use super::problem::{Refusal, RequestProblem};
+use super::problem::Refusal;
 use crate::model::file;
 use crate::model::name::FileName;
 use crate::service::files::Files;
-use crate::service::transfer::{BodyError, Content};
+use crate::service::transfer::BodyError;
 
 /// Where an upload goes.
 #[derive(Deserialize, IntoParams)]
@@ -71,7 +70,7 @@ pub(super) async fn upload(
     let frames = body.into_data_stream().map(|frame| frame.map_err(|_| BodyError));
     let file = files.store(&caller, place.folder_id, &name, length, frames).await?;
     let location = format!("/api/v1/files/{}", file.id);
-    let headers = [(header::LOCATION, location), (header::ETAG, etag(&file))];
+    let headers = [(header::LOCATION, location), (header::ETAG, content::etag(&file.sha256))];
     Ok((StatusCode::CREATED, headers, axum::Json(wire(file))).into_response())
 }
 
@@ -119,10 +118,11 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Download a file. Knows `Range` (one part), `If-Range`, `If-None-Match` and HEAD.
-#[utoipa::path(get, path = "/files/{id}/content", tag = "files", extensions(("x-action" = json!("read"))), security(("token" = [])), params(("id" = Uuid, Path)),
+/// Download a file, or look at it. Knows `Range` (one part or several), `If-Range`, `If-None-Match` and HEAD.
+#[utoipa::path(get, path = "/files/{id}/content", tag = "files", extensions(("x-action" = json!("read"))), security(("token" = [])),
+    params(("id" = Uuid, Path), ContentParameters),
     responses((status = 200, description = "all of it", body = Vec<u8>, content_type = "application/octet-stream"),
-    (status = 206, description = "the part asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 206, description = "the part asked for, or several as multipart/byteranges", body = Vec<u8>, content_type = "application/octet-stream"),
     (status = 304, description = "the client has it"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
@@ -131,85 +131,15 @@ pub(super) async fn content(
     State(files): State<Arc<Files>>,
     Authenticated(caller): Authenticated,
     Id(id): Id,
+    Parameters(wanted): Parameters<ContentParameters>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let file = files.get(&caller, id).await?;
-    let (status, range) = match wanted(&headers, file.size_bytes, &etag(&file)) {
-        Wanted::Whole => (StatusCode::OK, 0..file.size_bytes),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::NotModified => return Ok((StatusCode::NOT_MODIFIED, content_headers(&file)).into_response()),
-        Wanted::Outside => {
-            return Err(Refusal::Request(RequestProblem::RangeOutside { size_bytes: file.size_bytes }));
-        }
-    };
-    let mut response = if method == Method::HEAD {
-        Response::new(Body::empty())
-    } else {
-        Response::new(body(files.read(&caller, &file, range.clone()).await?))
-    };
-    *response.status_mut() = status;
-    response.headers_mut().extend(content_headers(&file));
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
-    if status == StatusCode::PARTIAL_CONTENT {
-        insert(response.headers_mut(), header::CONTENT_RANGE, &content_range(&range, file.size_bytes));
-    }
-    Ok(response)
-}
-
-fn body(content: Content) -> Body {
-    match content {
-        Content::Whole(bytes) => Body::from(bytes),
-        Content::Stream(receiver) => {
-            let next = |mut receiver: tokio::sync::mpsc::Receiver<_>| async move {
-                receiver.recv().await.map(|block| (block, receiver))
-            };
-            Body::from_stream(futures_util::stream::unfold(receiver, next))
-        }
-    }
-}
-
-/// Never the type that the client claimed, and never shown inside of our own origin: it may be a page with a script.
-fn content_headers(file: &file::File) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    // Kept by the client, but asked about each time: rights may have ended.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    insert(&mut headers, header::ETAG, &etag(file));
-    insert(&mut headers, header::CONTENT_DISPOSITION, &attachment(&file.name));
-    headers
-}
-
-fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
-
-fn etag(file: &file::File) -> String {
-    format!("\"{}\"", file.sha256)
-}
-
-fn content_range(range: &Range<u64>, size_bytes: u64) -> String {
-    format!("bytes {}-{}/{size_bytes}", range.start, range.end - 1)
-}
-
-/// RFC 6266: a plain name for old clients, and the real one encoded by RFC 8187.
-fn attachment(name: &str) -> String {
-    use std::fmt::Write as _;
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_graphic() && !"\"\\%".contains(c) || c == ' ' { c } else { '_' }).collect();
-    let mut value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''");
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
-            value.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(value, "%{byte:02X}");
-        }
-    }
-    value
+    let media_type = mime_guess::from_path(&file.name).first_raw().unwrap_or("application/octet-stream");
+    let described =
+        Described { file_name: &file.name, media_type, size_bytes: file.size_bytes, sha256: &file.sha256 };
+    content::serve(described, wanted.disposition, &method, &headers, |pieces| files.read(&caller, &file, pieces)).await
 }
 
 fn wire(file: file::File) -> File {
@@ -221,16 +151,5 @@ fn wire(file: file::File) -> File {
         sha256: file.sha256.to_string(),
         created_at: file.created_at,
         created_by: file.created_by,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_name_survives_the_header() {
-        assert_eq!(attachment("a b.txt"), "attachment; filename=\"a b.txt\"; filename*=UTF-8''a%20b.txt");
-        assert_eq!(attachment("é\";x"), "attachment; filename=\"__;x\"; filename*=UTF-8''%C3%A9%22%3Bx");
     }
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod audit_export;
 mod conditional;
+mod content;
 mod credentials;
 mod docs;
 mod extract;

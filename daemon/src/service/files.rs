@@ -4,8 +4,6 @@
 //! go straight into a new blob; the blob is synced; the row is committed; the event is published. A crash leaves at
 //! most a blob without a row, which the sweep at the next unlock removes, and never a row without its bytes.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use futures_util::Stream;
 use log::{info, warn};
@@ -17,7 +15,7 @@ use super::audit::page;
 use super::caller::Caller;
 use super::common::Common;
 use super::downloads::Downloads;
-use super::transfer::{self, Content};
+use super::transfer::{self, Content, Piece};
 use super::unlocked::Lease;
 use crate::model::access::Viewer;
 use crate::model::event::{Event, Intent};
@@ -109,11 +107,11 @@ impl Files {
         Ok(page(read.await?, limit, |file| file.id))
     }
 
-    /// The bytes of a file, or a part of them.
-    pub(crate) async fn read(&self, caller: &Caller, file: &File, range: Range<u64>) -> Result<Content, Error> {
+    /// The bytes of a file, or parts of them.
+    pub(crate) async fn read(&self, caller: &Caller, file: &File, pieces: Vec<Piece>) -> Result<Content, Error> {
         caller.require(Action::Read).await?;
-        let start = range.start;
-        let content = transfer::send(caller.lease(), file.blob.clone(), range).await?;
+        let start = transfer::start(&pieces);
+        let content = transfer::send(caller.lease(), file.blob.clone(), pieces).await?;
         self.downloads.report(&self.common, caller, file, start).await?;
         Ok(content)
     }

@@ -3,8 +3,9 @@
 //! A slow client costs a buffer, not a thread; and it cannot keep a file open, because the file belongs to a task of
 //! ours and not to the connection.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,13 +18,14 @@ use super::Error;
 use super::unlocked::Lease;
 use crate::model::file::{BlobId, Sha256};
 use crate::repo::blobs::{BlobWriter, Stored};
+use crate::repo::store::Store;
 use crate::storage::capacity;
 
 /// What is written to gocryptfs at once. It is six times faster with 1 MiB than with 4 KiB, and must stay aligned.
 const WRITE_BYTES: usize = 1024 * 1024;
 
 /// What is read at once; the kernel reads ahead.
-const READ_BYTES: usize = 256 * 1024;
+pub(super) const READ_BYTES: usize = 256 * 1024;
 
 /// Blocks that wait for a client to take them.
 const READ_AHEAD: usize = 2;
@@ -164,56 +166,89 @@ pub(crate) enum Content {
     Stream(mpsc::Receiver<Result<Bytes, std::io::Error>>),
 }
 
-/// Opens a content and reads from it. An unreadable first block is an error of the call, not of the stream.
-pub(crate) async fn send(lease: &Lease, blob: BlobId, range: Range<u64>) -> Result<Content, Error> {
-    let reader = lease.clone();
-    let length = range.end - range.start;
-    let first = length.min(READ_BYTES as u64);
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut file = reader.store().blobs.open(&blob)?;
-        if range.start > 0 {
-            file.seek(SeekFrom::Start(range.start))?;
+/// What is sent, one after the other.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// These bytes, which stand between parts.
+    Bytes(Bytes),
+    /// A part of the content.
+    Part(Range<u64>),
+}
+
+impl Piece {
+    /// How many bytes of the reply it makes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Part(range) => range.end.saturating_sub(range.start),
         }
-        read_block(file, first)
+    }
+}
+
+/// Where the first part of the content begins.
+pub(crate) fn start(pieces: &[Piece]) -> u64 {
+    let parts = pieces.iter().filter_map(|piece| match piece {
+        Piece::Bytes(_) => None,
+        Piece::Part(range) => Some(range.start),
+    });
+    parts.min().unwrap_or(0)
+}
+
+/// Opens a content and sends pieces of it.
+pub(crate) async fn send(lease: &Lease, blob: BlobId, pieces: Vec<Piece>) -> Result<Content, Error> {
+    stream(lease, move |store| Ok(Outgoing { file: store.blobs.open(&blob)?, pieces: pieces.into() })).await
+}
+
+/// What bytes are read from, block by block. Blocks the thread.
+pub(super) trait Source: Send + 'static {
+    /// The next block, of about [`READ_BYTES`].
+    fn block(&mut self) -> std::io::Result<Bytes>;
+    /// Whether there is none.
+    fn is_done(&self) -> bool;
+}
+
+/// Opens a source and reads it for a client. An unreadable first block is an error of the call, not of the stream.
+pub(super) async fn stream<S: Source>(
+    lease: &Lease,
+    open: impl FnOnce(&Store) -> std::io::Result<S> + Send + 'static,
+) -> Result<Content, Error> {
+    let reader = lease.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut source = open(reader.store())?;
+        let block = source.block()?;
+        Ok((source, block))
     });
     let opened = opened.await.map_err(|error| Error::internal("reading a content", error))?;
-    let (file, block) = opened.map_err(Error::Damaged)?;
-    if length == first {
+    let (source, block) = opened.map_err(Error::Damaged)?;
+    if source.is_done() {
         return Ok(Content::Whole(block));
     }
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    tokio::spawn(pump(lease.clone(), file, block, length - first, sender));
+    tokio::spawn(pump(lease.clone(), source, block, sender));
     Ok(Content::Stream(receiver))
 }
 
-async fn pump(
+async fn pump<S: Source>(
     lease: Lease,
-    mut file: std::fs::File,
+    mut source: S,
     first: Bytes,
-    mut left: u64,
     sender: mpsc::Sender<Result<Bytes, std::io::Error>>,
 ) {
     let mut locking = std::pin::pin!(lease.locking());
-    let mut next = Ok(first);
+    let mut next = first;
     loop {
-        let failed = next.is_err();
         let sent = tokio::select! {
             biased;
             () = &mut locking => return,
-            sent = sender.send(next) => sent,
+            sent = sender.send(Ok(next)) => sent,
         };
         // An error from the channel means that the client has gone.
-        if sent.is_err() || failed || left == 0 {
+        if sent.is_err() || source.is_done() {
             return;
         }
-        let length = left.min(READ_BYTES as u64);
-        let read = tokio::task::spawn_blocking(move || read_block(file, length)).await;
+        let read = tokio::task::spawn_blocking(move || source.block().map(|block| (source, block))).await;
         match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok((same_file, block)) => {
-                file = same_file;
-                left -= length;
-                next = Ok(block);
-            }
+            Ok((same, block)) => (source, next) = (same, block),
             Err(error) => {
                 log::error!(error:% = error; "a stored content does not read back");
                 // The channel takes the file's place only until the error has been sent.
@@ -224,10 +259,44 @@ async fn pump(
     }
 }
 
-fn read_block(mut file: std::fs::File, length: u64) -> std::io::Result<(std::fs::File, Bytes)> {
-    let mut block = BytesMut::zeroed(usize::try_from(length).map_err(std::io::Error::other)?);
-    file.read_exact(&mut block)?;
-    Ok((file, block.freeze()))
+/// A content being read, and what of it is still to be sent.
+struct Outgoing {
+    file: std::fs::File,
+    pieces: VecDeque<Piece>,
+}
+
+impl Source for Outgoing {
+    fn block(&mut self) -> std::io::Result<Bytes> {
+        let left: u64 = self.pieces.iter().map(Piece::length).fold(0, u64::saturating_add);
+        let mut block = BytesMut::with_capacity(usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES));
+        while block.len() < READ_BYTES {
+            let Some(piece) = self.pieces.front_mut() else { break };
+            match piece {
+                Piece::Bytes(bytes) => block.extend_from_slice(bytes),
+                Piece::Part(range) => {
+                    let length = ((READ_BYTES - block.len()) as u64).min(range.end.saturating_sub(range.start));
+                    read_into(&mut block, &self.file, range.start, length)?;
+                    range.start += length;
+                    if range.start < range.end {
+                        continue;
+                    }
+                }
+            }
+            self.pieces.pop_front();
+        }
+        Ok(block.freeze())
+    }
+
+    fn is_done(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+/// Appends that part of a file to a buffer.
+pub(super) fn read_into(block: &mut BytesMut, file: &std::fs::File, start: u64, length: u64) -> std::io::Result<()> {
+    let before = block.len();
+    block.resize(before + usize::try_from(length).map_err(std::io::Error::other)?, 0);
+    file.read_exact_at(&mut block[before..], start)
 }
 
 async fn step<T: Send + 'static>(

@@ -15,6 +15,7 @@ mod audit;
 mod authenticator;
 mod bad_input;
 mod client;
+mod content;
 mod control;
 mod crashes;
 mod credentials;
