@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::patch::present;
+
 /// A stored file. Its bytes are at `content` below it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct File {
@@ -14,13 +16,74 @@ pub struct File {
     pub folder_id: Option<Uuid>,
     /// Its name.
     pub name: String,
+    /// The number of its current revision, from 1.
+    pub revision: u32,
     /// Length of the content.
     pub size_bytes: u64,
     /// SHA-256 of the content, 64 hexadecimal digits; also the strong `ETag` of the content.
     pub sha256: String,
+    /// What the content is, by its first bytes and else by the name.
+    pub media_type: String,
+    /// When it was stored first.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Who stored it first. It counts against their quota.
+    pub created_by: Uuid,
+    /// When its content, name or place changed last.
+    #[schema(value_type = String, format = DateTime)]
+    pub modified_at: Timestamp,
+    /// Who changed it last.
+    pub modified_by: Uuid,
+}
+
+/// A new name, a new place, or both. What is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceFile {
+    /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The folder it goes into; null for the root.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    pub folder_id: Option<Option<Uuid>>,
+}
+
+/// One state of a file's content.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Revision {
+    /// From 1. A number is never used again.
+    pub number: u32,
+    /// Length of the content.
+    pub size_bytes: u64,
+    /// SHA-256 of the content; also its strong `ETag`.
+    pub sha256: String,
+    /// What the content is.
+    pub media_type: String,
     /// When it was stored.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Who stored it.
     pub created_by: Uuid,
+}
+
+/// A new file that is a text.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateText {
+    /// The folder it goes into; the root when absent or null.
+    #[serde(default)]
+    pub folder_id: Option<Uuid>,
+    /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
+    pub name: String,
+    /// At most 1 MiB of UTF-8, stored as it is.
+    pub text: String,
+}
+
+/// The text of a file.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileText {
+    /// At most 1 MiB of UTF-8.
+    pub text: String,
 }

@@ -9,10 +9,12 @@ mod folders;
 mod groups;
 mod health;
 mod page;
+mod patch;
 mod problem;
 mod second_factors;
 mod secret;
 mod sessions;
+mod storage;
 mod users;
 mod variables;
 mod vault;
@@ -21,8 +23,8 @@ pub use access::{Access, FolderAccess, FolderGrant};
 pub use audit::{
     AuditEntry, AuditFault, AuditFormat, AuditHead, AuditOutcome, AuditRetention, AuditVerification, BrokenAuditRow,
 };
-pub use files::File;
-pub use folders::{CreateFolder, Folder};
+pub use files::{CreateText, File, FileText, PlaceFile, Revision};
+pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};
 pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};
 pub use page::Page;
@@ -35,6 +37,10 @@ pub use secret::SecretString;
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
+};
+pub use storage::{
+    Bulk, BulkAction, BulkResult, BulkResults, FolderUsage, ItemKind, RestoredItem, SetQuota, StoragePolicy,
+    StorageUsage, TrashEmptied, TrashItem, UserUsage,
 };
 pub use users::{
     ChangePassword, ChangeProfile, ChangeUser, CreateInvitation, CreateUser, Invitation, NewInvitation, Policy,

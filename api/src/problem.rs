@@ -78,8 +78,12 @@ pub enum ProblemCode {
     LinkTaken,
     /// 409: there are as many of these as there may be.
     LimitReached,
-    /// 409: the folder still holds something.
-    FolderNotEmpty,
+    /// 409: a folder cannot lie in itself.
+    IntoItself,
+    /// 409: where an item in the trash came from is not there any more.
+    OriginGone,
+    /// 409: the current revision of a file must stay.
+    CurrentRevision,
     /// 409: there is a vault already.
     VaultExists,
     /// 409: there is no vault yet.
@@ -94,16 +98,22 @@ pub enum ProblemCode {
     LengthRequired,
     /// 412: it is not what the caller has seen, as `If-Match` or `If-None-Match` says.
     PreconditionFailed,
+    /// 428: say by `If-Match` what you have seen.
+    PreconditionRequired,
     /// 413: the body is larger than accepted here.
     TooLarge,
     /// 415: the content type is not accepted here.
     UnsupportedMediaType,
     /// 416: the range lies outside of the content.
     RangeNotSatisfiable,
+    /// 422: the content is not what its digest says.
+    DigestMismatch,
     /// 422: a field has a value that is not accepted.
     InvalidField,
     /// 423: the vault is locked.
     VaultLocked,
+    /// 423: the folder, or one above it, is write-protected.
+    WriteProtected,
     /// 423: the owner has shut the vault.
     Lockdown,
     /// 423: the key file is missing, replaced or damaged.
@@ -122,4 +132,6 @@ pub enum ProblemCode {
     StorageUnavailable,
     /// 507: the drive is full.
     StorageFull,
+    /// 507: the owner of the file may not store so much.
+    QuotaExceeded,
 }

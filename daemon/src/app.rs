@@ -27,20 +27,25 @@ use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
 use crate::service::audit::Context;
 use crate::service::audit_retention;
+use crate::service::bulk::Bulk;
 use crate::service::chores::{Chore, chore};
 use crate::service::common::Common;
 use crate::service::device::Device;
 use crate::service::device_links::DeviceLinks;
 use crate::service::events::EventBus;
-use crate::service::files::{self, Files};
+use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
+use crate::service::retention;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
+use crate::service::storage_policy::StorageRules;
+use crate::service::sweep;
 use crate::service::tokens;
+use crate::service::trash::{self, Trash};
 use crate::service::users::Users;
 use crate::service::variables::Variables;
 use crate::service::vault::{LockReason, Vault, VaultPaths};
@@ -86,6 +91,9 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let password_check = Arc::new(PasswordCheck::new(&common, Arc::clone(&hasher)));
     let second_factors =
         Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
+    let files = Arc::new(Files::new(common.clone()));
+    let folders = Arc::new(Folders::new(common.clone()));
+    let trash = Arc::new(Trash::new(common.clone()));
     let services = Services {
         second_factors: Arc::clone(&second_factors),
         sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), second_factors)),
@@ -93,8 +101,11 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         users: Arc::new(Users::new(common.clone(), hasher, password_check)),
         api_keys: Arc::new(ApiKeys::new(common.clone())),
         device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
-        folders: Arc::new(Folders::new(common.clone())),
-        files: Arc::new(Files::new(common.clone())),
+        bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash))),
+        folders,
+        files,
+        trash,
+        storage: Arc::new(StorageRules::new(common.clone())),
         privacy: Arc::new(Privacy::new(common.clone())),
         groups: Arc::new(Groups::new(common.clone())),
         variables: Arc::new(Variables::new(common.clone())),
@@ -137,7 +148,13 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
 /// What goes on by itself while the vault is unlocked.
 fn chores(common: &Common) -> Vec<Chore> {
     let auditor = common.auditor();
-    vec![chore(files::sweep), chore(move |lease| audit_retention::keep(lease, auditor.clone()))]
+    let (trash, revisions) = (common.clone(), common.clone());
+    vec![
+        chore(sweep::sweep),
+        chore(move |lease| audit_retention::keep(lease, auditor.clone())),
+        chore(move |lease| trash::keep(lease, trash.clone())),
+        chore(move |lease| retention::keep(lease, revisions.clone())),
+    ]
 }
 
 #[cfg(debug_assertions)]

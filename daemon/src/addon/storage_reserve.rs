@@ -4,16 +4,13 @@ use crate::model::event::Intent;
 use crate::service::Error;
 use crate::service::events::Guard;
 
-/// Room for the database's log (4 MiB between checkpoints), its growth and gocryptfs' overhead.
-const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
-
 /// The guard.
 pub(crate) struct StorageReserve;
 
 impl Guard for StorageReserve {
     fn check(&self, intent: &Intent) -> Result<(), Error> {
-        let Intent::StoreFile { size_bytes, free_bytes } = *intent;
-        let fits = free_bytes.checked_sub(RESERVE_BYTES).is_some_and(|free_bytes| size_bytes <= free_bytes);
+        let Intent::StoreFile { size_bytes, free_bytes, reserve_bytes } = *intent;
+        let fits = free_bytes.checked_sub(reserve_bytes).is_some_and(|free_bytes| size_bytes <= free_bytes);
         if fits { Ok(()) } else { Err(Error::StorageFull) }
     }
 }
@@ -24,11 +21,13 @@ mod tests {
 
     #[test]
     fn the_reserve_is_never_handed_out() {
-        let check =
-            |size_bytes, free_bytes| StorageReserve.check(&Intent::StoreFile { size_bytes, free_bytes }).is_ok();
-        assert!(check(1000, RESERVE_BYTES + 1000));
-        assert!(!check(1001, RESERVE_BYTES + 1000));
-        assert!(check(0, RESERVE_BYTES));
+        let check = |size_bytes, free_bytes| {
+            StorageReserve.check(&Intent::StoreFile { size_bytes, free_bytes, reserve_bytes: 500 }).is_ok()
+        };
+        assert!(check(1000, 1500));
+        assert!(!check(1001, 1500));
+        assert!(check(0, 500));
+        assert!(!check(0, 499));
         assert!(!check(u64::MAX, u64::MAX));
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::conditional::{Wanted, wanted};
 use super::problem::{Refusal, RequestProblem};
 use crate::model::file::Sha256;
+use crate::model::media_type::MediaType;
 use crate::service::Error;
 use crate::service::transfer::{Content, Piece};
 
@@ -143,7 +144,7 @@ pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 
 /// Nothing that could be a page with a script is ever shown inside of our own origin, whatever it claims to be.
 fn content_headers(content: &Described<'_>, disposition: Disposition) -> HeaderMap {
-    let shown = disposition == Disposition::Inline && is_safe_inline(content.media_type);
+    let shown = disposition == Disposition::Inline && MediaType::kept(content.media_type.to_owned()).is_safe_inline();
     let disposition = if shown { Disposition::Inline } else { Disposition::Attachment };
     let media_type = match content.media_type {
         _ if !shown => OPAQUE.to_owned(),
@@ -161,18 +162,6 @@ fn content_headers(content: &Described<'_>, disposition: Disposition) -> HeaderM
         headers.insert(header::CONTENT_SECURITY_POLICY, SHOWN_POLICY);
     }
     headers
-}
-
-/// Whether a browser may show contents of that type from our own origin: it draws or plays them, and runs nothing. SVG
-/// is a document with scripts.
-fn is_safe_inline(media_type: &str) -> bool {
-    match media_type.split_once('/') {
-        Some(("image", kind)) => {
-            ["jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "jxl", "vnd.microsoft.icon"].contains(&kind)
-        }
-        Some(("audio" | "video", _)) => true,
-        Some(_) | None => ["application/pdf", "text/plain"].contains(&media_type),
-    }
 }
 
 /// RFC 9110, section 14.6. The boundary is random: nobody can put it into a content.

@@ -138,6 +138,18 @@ impl<S: Send + Sync> FromRequestParts<S> for TwoIds {
     }
 }
 
+/// As [`Id`], for a path with an id and a number.
+pub(super) struct IdAndNumber(pub(super) Uuid, pub(super) u32);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdAndNumber {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<(Uuid, u32)>::from_request_parts(parts, state).await;
+        path.map(|Path((id, number))| Self(id, number)).map_err(|_| Refusal::Request(RequestProblem::NoSuchAddress))
+    }
+}
+
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1).
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

@@ -9,6 +9,7 @@ mod audit_export;
 mod conditional;
 mod content;
 mod credentials;
+mod digest;
 mod docs;
 mod extract;
 mod files;
@@ -18,9 +19,12 @@ mod health;
 mod middleware;
 mod passkeys;
 mod problem;
+mod revisions;
 mod second_factors;
 pub(crate) mod server;
 mod sessions;
+mod storage;
+mod trash;
 mod users;
 mod variables;
 mod vault;
@@ -37,6 +41,7 @@ use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
 use crate::service::audit::Auditor;
+use crate::service::bulk::Bulk;
 use crate::service::device_links::DeviceLinks;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
@@ -44,6 +49,8 @@ use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
+use crate::service::storage_policy::StorageRules;
+use crate::service::trash::Trash;
 use crate::service::users::Users;
 use crate::service::variables::Variables;
 use crate::service::vault::Vault;
@@ -60,6 +67,9 @@ pub(crate) struct Services {
     pub(crate) device_links: Arc<DeviceLinks>,
     pub(crate) folders: Arc<Folders>,
     pub(crate) files: Arc<Files>,
+    pub(crate) trash: Arc<Trash>,
+    pub(crate) bulk: Arc<Bulk>,
+    pub(crate) storage: Arc<StorageRules>,
     pub(crate) privacy: Arc<Privacy>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) variables: Arc<Variables>,
@@ -105,15 +115,31 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(passkeys::finish, passkeys::rename))
         .routes(routes!(passkeys::remove))
         .routes(routes!(folders::create, folders::list))
-        .routes(routes!(folders::get, folders::delete))
+        .routes(routes!(folders::get, folders::change, folders::trash))
+        .routes(routes!(folders::copy))
         .routes(routes!(access::get, access::set))
         .routes(routes!(groups::create, groups::list))
         .routes(routes!(groups::get, groups::rename, groups::delete))
         .routes(routes!(groups::members))
         .routes(routes!(groups::add_member, groups::remove_member))
         .routes(routes!(files::upload, files::list))
-        .routes(routes!(files::get, files::delete))
-        .routes(routes!(files::content))
+        .routes(routes!(files::get, files::change, files::trash))
+        .routes(routes!(files::content, files::replace))
+        .routes(routes!(files::copy))
+        .routes(routes!(files::create_text))
+        .routes(routes!(files::text, files::edit_text))
+        .routes(routes!(revisions::list))
+        .routes(routes!(revisions::get, revisions::delete))
+        .routes(routes!(revisions::content))
+        .routes(routes!(revisions::restore))
+        .routes(routes!(trash::list, trash::empty))
+        .routes(routes!(trash::delete))
+        .routes(routes!(trash::restore))
+        .routes(routes!(trash::bulk))
+        .routes(routes!(storage::policy, storage::set_policy))
+        .routes(routes!(storage::usage))
+        .routes(routes!(storage::own))
+        .routes(routes!(storage::of_user, storage::set_quota))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(audit::verify))

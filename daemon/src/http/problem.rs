@@ -91,8 +91,9 @@ fn log_fault(error: &Error) {
     }
 }
 
+/// What a client is told of an error.
 #[expect(clippy::too_many_lines, reason = "one table, one arm an error")]
-fn of_service(error: Error) -> Problem {
+pub(super) fn of_service(error: Error) -> Problem {
     use ProblemCode as Code;
     match error {
         Error::Unauthenticated => problem(401, Code::Unauthenticated, "Not logged in", "Log in and send the token."),
@@ -120,6 +121,14 @@ fn of_service(error: Error) -> Problem {
         Error::ReadOnlyFolder => {
             let detail = "You may look into this folder, but not change what is in it. Ask whoever made it.";
             problem(403, Code::Forbidden, "Not allowed", detail)
+        }
+        Error::NotAllOfIt => {
+            let detail = "There is something in it that you may not change. Ask an editor or whoever made it.";
+            problem(403, Code::Forbidden, "Not allowed", detail)
+        }
+        Error::WriteProtected => {
+            let detail = "The folder, one above it or one in it is write-protected. Take the protection away first.";
+            problem(423, Code::WriteProtected, "Write-protected", detail)
         }
         Error::SecondFactorNeeded => {
             let detail = "This box asks for a second factor. Set one up; then everything else works.";
@@ -176,8 +185,35 @@ fn of_service(error: Error) -> Problem {
             let detail = "It is not what you have seen: somebody changed it. Read it again, then decide.";
             problem(412, Code::PreconditionFailed, "Changed meanwhile", detail)
         }
-        Error::FolderNotEmpty => {
-            problem(409, Code::FolderNotEmpty, "The folder is not empty", "Delete or move what is in it first.")
+        Error::PreconditionNeeded => {
+            let detail = "Send If-Match with the ETag of what you have seen, so that nobody is overwritten unseen.";
+            problem(428, Code::PreconditionRequired, "A precondition is needed", detail)
+        }
+        Error::DigestMismatch => {
+            let detail = "What arrived is not what its digest says. Nothing was stored. Send it again.";
+            problem(422, Code::DigestMismatch, "The digest does not match", detail)
+        }
+        Error::IntoItself => problem(
+            409,
+            Code::IntoItself,
+            "Into itself",
+            "A folder cannot lie in itself or below. Choose another place.",
+        ),
+        Error::OriginGone => {
+            let detail = "The folder that it came from is gone, in the trash, or not open to you. Name another one.";
+            problem(409, Code::OriginGone, "The old place is gone", detail)
+        }
+        Error::CurrentRevision => {
+            let detail = "This revision is the current one. Restore another one first, or delete the file.";
+            problem(409, Code::CurrentRevision, "The current revision must stay", detail)
+        }
+        Error::NotAText => {
+            let detail = "The file is not UTF-8 text of at most 1 MiB. Download it instead.";
+            problem(415, Code::UnsupportedMediaType, "Not a text", detail)
+        }
+        Error::QuotaExceeded => {
+            let detail = "The owner of the file may not store so much. Empty the trash, delete old revisions, or ask an administrator.";
+            problem(507, Code::QuotaExceeded, "The quota is used up", detail)
         }
         Error::VaultExists => {
             problem(409, Code::VaultExists, "There is a vault already", "This box is claimed; its vault stays.")

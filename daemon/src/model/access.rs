@@ -14,6 +14,8 @@ pub(crate) struct Viewer {
     pub(crate) sees_all: bool,
     /// Their role allows to add things. Without it every access is [`Access::Read`].
     pub(crate) may_write: bool,
+    /// Their role allows to change what others made.
+    pub(crate) edits_all: bool,
     /// Nothing outside of this folder is there for them.
     pub(crate) scope: Option<Uuid>,
 }

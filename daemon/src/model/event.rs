@@ -5,8 +5,8 @@ use uuid::Uuid;
 /// Something that is about to be committed. A guard may refuse it.
 #[derive(Clone, Debug)]
 pub(crate) enum Intent {
-    /// That many bytes are going to be added to a drive that has so many left.
-    StoreFile { size_bytes: u64, free_bytes: u64 },
+    /// That many bytes are going to be added to a drive that has so many left, of which some are to stay free.
+    StoreFile { size_bytes: u64, free_bytes: u64, reserve_bytes: u64 },
 }
 
 /// Something that was committed.
@@ -25,15 +25,27 @@ pub(crate) enum Event {
     /// An account was deleted; what it made stays.
     UserDeleted { user_id: Uuid },
     /// A folder was made.
-    FolderCreated { folder_id: Uuid },
-    /// A folder was deleted.
-    FolderDeleted { folder_id: Uuid },
+    FolderCreated { folder_id: Uuid, parent_id: Option<Uuid> },
+    /// A folder got another name, place or setting. `parent_id` is where it lies now.
+    FolderChanged { folder_id: Uuid, parent_id: Option<Uuid> },
+    /// A folder was put into the trash, with all that is in it.
+    FolderTrashed { folder_id: Uuid, parent_id: Option<Uuid> },
+    /// A folder came back from the trash, with all that is in it.
+    FolderRestored { folder_id: Uuid, parent_id: Option<Uuid> },
+    /// A folder was deleted for good, with all that was in it.
+    FolderDeleted { folder_id: Uuid, parent_id: Option<Uuid> },
     /// Other people see a folder, and what is below it, than before.
     FolderAccessChanged { folder_id: Uuid },
-    /// A file was stored.
-    FileStored { file_id: Uuid, size_bytes: u64 },
-    /// A file was deleted.
-    FileDeleted { file_id: Uuid },
+    /// A file was stored, or got a new revision.
+    FileStored { file_id: Uuid, folder_id: Option<Uuid>, revision: u32, size_bytes: u64 },
+    /// A file got another name or place, or lost an old revision. `folder_id` is where it lies now.
+    FileChanged { file_id: Uuid, folder_id: Option<Uuid> },
+    /// A file was put into the trash.
+    FileTrashed { file_id: Uuid, folder_id: Option<Uuid> },
+    /// A file came back from the trash.
+    FileRestored { file_id: Uuid, folder_id: Option<Uuid> },
+    /// A file was deleted for good.
+    FileDeleted { file_id: Uuid, folder_id: Option<Uuid> },
 }
 
 impl Event {
@@ -47,9 +59,15 @@ impl Event {
             Self::UserChanged { .. } => "user.changed",
             Self::UserDeleted { .. } => "user.deleted",
             Self::FolderCreated { .. } => "folder.created",
+            Self::FolderChanged { .. } => "folder.changed",
+            Self::FolderTrashed { .. } => "folder.trashed",
+            Self::FolderRestored { .. } => "folder.restored",
             Self::FolderDeleted { .. } => "folder.deleted",
             Self::FolderAccessChanged { .. } => "folder.access_changed",
             Self::FileStored { .. } => "file.stored",
+            Self::FileChanged { .. } => "file.changed",
+            Self::FileTrashed { .. } => "file.trashed",
+            Self::FileRestored { .. } => "file.restored",
             Self::FileDeleted { .. } => "file.deleted",
         }
     }
@@ -60,10 +78,17 @@ impl Event {
             Self::VaultUnlocked { vault_id } => vault_id,
             Self::SessionOpened { session_id, .. } | Self::SessionRevoked { session_id } => session_id,
             Self::UserCreated { user_id } | Self::UserChanged { user_id } | Self::UserDeleted { user_id } => user_id,
-            Self::FolderCreated { folder_id }
-            | Self::FolderDeleted { folder_id }
+            Self::FolderCreated { folder_id, .. }
+            | Self::FolderChanged { folder_id, .. }
+            | Self::FolderTrashed { folder_id, .. }
+            | Self::FolderRestored { folder_id, .. }
+            | Self::FolderDeleted { folder_id, .. }
             | Self::FolderAccessChanged { folder_id } => folder_id,
-            Self::FileStored { file_id, .. } | Self::FileDeleted { file_id } => file_id,
+            Self::FileStored { file_id, .. }
+            | Self::FileChanged { file_id, .. }
+            | Self::FileTrashed { file_id, .. }
+            | Self::FileRestored { file_id, .. }
+            | Self::FileDeleted { file_id, .. } => file_id,
         }
     }
 }

@@ -7,17 +7,67 @@ use jiff::Timestamp;
 use rand_core::CryptoRng;
 use uuid::Uuid;
 
-/// A file, as stored.
+/// A file, as stored, with its current revision.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) id: Uuid,
+    /// Where it lies; the root when absent.
     pub(crate) folder_id: Option<Uuid>,
     pub(crate) name: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: Uuid,
+    /// The number of the current revision, from 1. Never used again, also when the revision is gone.
+    pub(crate) revision: u32,
     pub(crate) blob: BlobId,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
+    pub(crate) media_type: String,
+    /// When the current revision, the name or the place came to be.
+    pub(crate) modified_at: Timestamp,
+    pub(crate) modified_by: Uuid,
+    /// Set while it is in the trash by itself. A folder above it may be there all the same.
+    pub(crate) trashed: Option<Trashed>,
+}
+
+/// When something was put into the trash, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trashed {
+    pub(crate) at: Timestamp,
+    pub(crate) by: Uuid,
+}
+
+/// One state of a file's content.
+#[derive(Clone, Debug)]
+pub(crate) struct Revision {
+    pub(crate) number: u32,
+    pub(crate) blob: BlobId,
+    pub(crate) size_bytes: u64,
+    pub(crate) sha256: Sha256,
+    pub(crate) media_type: String,
     pub(crate) created_at: Timestamp,
     pub(crate) created_by: Uuid,
+}
+
+impl Revision {
+    /// Adds this state to a file, as its current one.
+    pub(crate) fn becomes_current(&self, file: &mut File) {
+        file.revision = self.number;
+        file.blob = self.blob.clone();
+        file.size_bytes = self.size_bytes;
+        file.sha256 = self.sha256;
+        file.media_type.clone_from(&self.media_type);
+        file.modified_at = self.created_at;
+        file.modified_by = self.created_by;
+    }
+}
+
+/// What a list of files is ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileOrder {
+    Name,
+    CreatedAt,
+    ModifiedAt,
+    SizeBytes,
 }
 
 /// SHA-256 of a content.

@@ -10,7 +10,7 @@ pub(crate) mod file;
 pub(crate) mod folder;
 pub(crate) mod group;
 pub(crate) mod invitation;
-#[cfg_attr(not(test), expect(dead_code, reason = "the tree asks for it with the revisions"))]
+pub(crate) mod item;
 pub(crate) mod media_type;
 pub(crate) mod name;
 pub(crate) mod password;
@@ -19,5 +19,6 @@ pub(crate) mod precondition;
 pub(crate) mod role;
 pub(crate) mod second_factor;
 pub(crate) mod session;
+pub(crate) mod usage;
 pub(crate) mod user;
 pub(crate) mod variable;

@@ -52,6 +52,20 @@ impl FileName {
         Ok(Self(name))
     }
 
+    /// A stored name with a number, before its extension: `report (2).pdf`. Cut where it would get too long.
+    pub(crate) fn numbered(name: &str, number: u32) -> String {
+        let (stem, extension) = match name.rfind('.') {
+            Some(dot) if dot > 0 && name.len() - dot <= 16 => name.split_at(dot),
+            Some(_) | None => (name, ""),
+        };
+        let end = format!(" ({number}){extension}");
+        let mut cut = stem.len().min(Self::MAX_BYTES.saturating_sub(end.len()));
+        while !stem.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        stem.get(..cut).unwrap_or_default().to_owned() + &end
+    }
+
     /// The name.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -84,6 +98,24 @@ mod tests {
     #[test]
     fn names_are_brought_to_nfc() {
         assert_eq!(FileName::parse("cafe\u{301}").unwrap().as_str(), "caf\u{e9}");
+    }
+
+    #[test]
+    fn a_number_stands_before_the_extension() {
+        let long = format!("{}.txt", "é".repeat(125));
+        let cut = format!("{} (10).txt", "é".repeat(123));
+        for (name, number, expected) in [
+            ("report.pdf", 2, "report (2).pdf"),
+            ("report", 3, "report (3)"),
+            (".profile", 2, ".profile (2)"),
+            ("a.b.c", 2, "a.b (2).c"),
+            ("what. a long sentence", 2, "what. a long sentence (2)"),
+            (&long, 10, &cut),
+        ] {
+            let name = FileName::numbered(name, number);
+            assert_eq!(name, expected);
+            assert!(FileName::parse(&name).is_ok());
+        }
     }
 
     #[test]

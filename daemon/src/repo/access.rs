@@ -8,7 +8,8 @@ use super::row;
 use crate::model::access::{self, Access, Grant, Grantee, Viewer};
 use crate::storage::database::DatabaseError;
 
-/// What a viewer may do in a folder (`None` is the root). Nothing, when it is not there, or not there for them.
+/// What a viewer may do in a folder (`None` is the root). Nothing, when it is not there, or not there for them; what is in
+/// the trash is not there.
 ///
 /// Every private folder on the way from the root must let them in; the least of what these grant counts.
 pub(crate) fn access(
@@ -16,25 +17,43 @@ pub(crate) fn access(
     viewer: &Viewer,
     folder_id: Option<Uuid>,
 ) -> Result<Option<Access>, DatabaseError> {
+    look(connection, viewer, folder_id, false)
+}
+
+/// As [`access`], for what is in the trash: as if it lay where it came from.
+pub(crate) fn access_before_trash(
+    connection: &Connection,
+    viewer: &Viewer,
+    folder_id: Option<Uuid>,
+) -> Result<Option<Access>, DatabaseError> {
+    look(connection, viewer, folder_id, true)
+}
+
+fn look(
+    connection: &Connection,
+    viewer: &Viewer,
+    folder_id: Option<Uuid>,
+    trash_too: bool,
+) -> Result<Option<Access>, DatabaseError> {
     let Some(folder_id) = folder_id else {
         return Ok(if viewer.scope.is_some() { None } else { capped(viewer, 2) });
     };
     // 0: not let in, 1: read, 2: write. No row, no minimum: then there is no such folder.
     let sql = "WITH RECURSIVE
                    mine (id) AS (SELECT ?2 UNION ALL SELECT group_id FROM group_members WHERE user_id = ?2),
-                   up (id, parent_id, private) AS (
-                       SELECT id, parent_id, private FROM folders WHERE id = ?1
+                   up (id, parent_id, private, trashed) AS (
+                       SELECT id, parent_id, private, trashed_at IS NOT NULL FROM folders WHERE id = ?1
                        UNION ALL
-                       SELECT folders.id, folders.parent_id, folders.private
+                       SELECT folders.id, folders.parent_id, folders.private, folders.trashed_at IS NOT NULL
                        FROM folders JOIN up ON folders.id = up.parent_id
                    )
-               SELECT min(CASE WHEN ?3 OR NOT private THEN 2 ELSE
+               SELECT min(CASE WHEN trashed AND NOT ?5 THEN 0 WHEN ?3 OR NOT private THEN 2 ELSE
                           ifnull((SELECT max(1 + (access = 'write')) FROM folder_grants
                                   WHERE folder_id = up.id AND grantee_id IN mine), 0) END),
                       ifnull(max(id = ?4), 0)
                FROM up";
     let scope = viewer.scope.map(|id| id.to_string());
-    let values = params![folder_id.to_string(), viewer.user_id.to_string(), viewer.sees_all, scope];
+    let values = params![folder_id.to_string(), viewer.user_id.to_string(), viewer.sees_all, scope, trash_too];
     let found = connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)));
     let (level, in_scope): (Option<i64>, bool) = found?;
     Ok(if viewer.scope.is_some() && !in_scope { None } else { capped(viewer, level.unwrap_or(0)) })
@@ -130,7 +149,7 @@ mod tests {
     const INNER: Uuid = folder_id(3);
 
     fn viewer(user_id: Uuid) -> Viewer {
-        Viewer { user_id, sees_all: false, may_write: true, scope: None }
+        Viewer { user_id, sees_all: false, may_write: true, edits_all: false, scope: None }
     }
 
     fn user(id: Uuid, access: Access) -> Grant {
@@ -158,8 +177,7 @@ mod tests {
     }
 
     fn add_folder(connection: &Connection, id: Uuid, parent_id: Option<Uuid>) {
-        let (name, created_at) = (id.to_string(), Timestamp::UNIX_EPOCH);
-        let folder = Folder { id, parent_id, name, created_at, created_by: ADA, private: false };
+        let folder = Folder::new(id, parent_id, id.to_string(), Timestamp::UNIX_EPOCH, ADA);
         folders::insert(connection, &folder).unwrap();
     }
 
@@ -286,7 +304,8 @@ mod tests {
             connection.execute(sql, [INNER.to_string(), parent.to_string()]).unwrap();
         };
         let listed = |parent| -> Vec<Uuid> {
-            let rows = folders::list(&connection, &viewer(BOB), Some(parent), Access::Write, None, 10).unwrap();
+            let rows =
+                folders::list_by_creation(&connection, &viewer(BOB), Some(parent), Access::Write, None, 10).unwrap();
             rows.into_iter().map(|(folder, _)| folder.id).collect()
         };
         assert_eq!((sees(&connection, viewer(BOB), INNER), listed(other)), (NONE, vec![]));
@@ -401,7 +420,7 @@ mod tests {
                 let Some(inside) = expected else { continue };
                 let (mut listed, mut after) = (Vec::new(), None);
                 loop {
-                    let page = folders::list(&connection, &viewer(BOB), id, inside, after, 2).unwrap();
+                    let page = folders::list_by_creation(&connection, &viewer(BOB), id, inside, after, 2).unwrap();
                     listed.extend(page.iter().map(|(folder, access)| (folder.id, *access)));
                     let Some((last, _)) = page.last() else { break };
                     after = Some(last.id);

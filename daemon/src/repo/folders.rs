@@ -1,29 +1,71 @@
 //! Folders.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::{access, row};
+use super::{access, files, row};
 use crate::model::access::{Access, Viewer};
-use crate::model::folder::Folder;
+use crate::model::cursor::{Cursor, Key};
+use crate::model::folder::{Counts, Folder, FolderOrder, Retention};
 use crate::storage::database::DatabaseError;
 
-/// Adds a folder. A name that a folder there has already is [`DatabaseError::Conflict`].
+/// Adds an empty folder. A name that a folder there has already is [`DatabaseError::Conflict`].
 pub(crate) fn insert(connection: &Connection, folder: &Folder) -> Result<(), DatabaseError> {
-    let sql = "INSERT INTO folders (id, parent_id, name, created_at, created_by, private)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO folders (id, parent_id, name, created_at, created_by, modified_at, modified_by, private)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     connection.prepare_cached(sql)?.execute(params![
         folder.id.to_string(),
         folder.parent_id.map(|id| id.to_string()),
         folder.name,
         folder.created_at.as_millisecond(),
         folder.created_by.to_string(),
+        folder.modified_at.as_millisecond(),
+        folder.modified_by.to_string(),
         folder.private,
     ])?;
     Ok(())
 }
 
-/// Finds a folder.
+/// Writes everything of a folder that can change, less its list and its counts. A name that another folder there has is
+/// [`DatabaseError::Conflict`].
+pub(crate) fn update(connection: &Connection, folder: &Folder) -> Result<(), DatabaseError> {
+    let sql = "UPDATE folders SET parent_id = ?2, name = ?3, modified_at = ?4, modified_by = ?5, protected = ?6,
+                                  keep_revisions = ?7, keep_days = ?8, trashed_at = ?9, trashed_by = ?10
+               WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![
+        folder.id.to_string(),
+        folder.parent_id.map(|id| id.to_string()),
+        folder.name,
+        folder.modified_at.as_millisecond(),
+        folder.modified_by.to_string(),
+        folder.protected,
+        folder.retention.keep_revisions,
+        folder.retention.keep_days,
+        folder.trashed.map(|trashed| trashed.at.as_millisecond()),
+        folder.trashed.map(|trashed| trashed.by.to_string()),
+    ])?;
+    Ok(())
+}
+
+/// Adds to what a folder and those above it count; what a private folder holds ends there.
+pub(crate) fn count(connection: &Connection, id: Option<Uuid>, more: Counts) -> Result<(), DatabaseError> {
+    let Some(id) = id else { return Ok(()) };
+    let sql = "UPDATE folders SET file_count = file_count + ?2, folder_count = folder_count + ?3 WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![id.to_string(), more.files, more.folders])?;
+    let sql = "WITH RECURSIVE up (id, parent_id, ends) AS (
+                   SELECT id, parent_id, private OR trashed_at IS NOT NULL FROM folders WHERE id = ?1
+                   UNION ALL
+                   SELECT folders.id, folders.parent_id, folders.private OR folders.trashed_at IS NOT NULL
+                   FROM folders JOIN up ON folders.id = up.parent_id WHERE NOT up.ends
+               )
+               UPDATE folders SET total_files = total_files + ?2, total_bytes = total_bytes + ?3
+               WHERE id IN (SELECT id FROM up)";
+    connection.prepare_cached(sql)?.execute(params![id.to_string(), more.total_files, more.total_bytes])?;
+    Ok(())
+}
+
+/// Finds a folder, in the trash or not.
 pub(crate) fn find(connection: &Connection, id: Uuid) -> Result<Option<Folder>, DatabaseError> {
     let mut statement = connection.prepare_cached("SELECT * FROM folders WHERE id = ?1")?;
     row::first(statement.query([id.to_string()])?, folder)
@@ -31,7 +73,7 @@ pub(crate) fn find(connection: &Connection, id: Uuid) -> Result<Option<Folder>, 
 
 /// Up to `limit` folders directly inside one in which the viewer has `inside`, by id, after `after`; each with what the
 /// viewer may do in it. Those that are not there for them are left out.
-pub(crate) fn list(
+pub(crate) fn list_by_creation(
     connection: &Connection,
     viewer: &Viewer,
     parent_id: Option<Uuid>,
@@ -53,7 +95,8 @@ pub(crate) fn list(
     })
 }
 
-const LIST_ALL: &str = "SELECT * FROM folders WHERE ifnull(parent_id, '') = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+const LIST_ALL: &str = "SELECT * FROM folders
+    WHERE ifnull(parent_id, '') = ?1 AND trashed_at IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
 
 /// What everybody sees, merged with what the viewer or one of their groups is let into. `granted` leaps from one such
 /// folder to the next, so that the cost grows neither with the folders that are hidden nor with those behind the page.
@@ -71,7 +114,7 @@ const LIST_SEEN: &str = "
         )
     SELECT * FROM (
         SELECT *, 2 AS level FROM folders
-        WHERE ifnull(parent_id, '') = ?1 AND private = 0 AND id > ?2 ORDER BY id LIMIT ?3
+        WHERE ifnull(parent_id, '') = ?1 AND private = 0 AND trashed_at IS NULL AND id > ?2 ORDER BY id LIMIT ?3
     )
     UNION ALL
     SELECT folders.*, (SELECT max(1 + (access = 'write')) FROM folder_grants
@@ -79,31 +122,67 @@ const LIST_SEEN: &str = "
     FROM granted JOIN folders ON folders.id = granted.id WHERE private = 1
     ORDER BY id LIMIT ?3";
 
-/// How many folders lie on the way from the root to this one, itself included.
-pub(crate) fn depth(connection: &Connection, id: Uuid) -> Result<u32, DatabaseError> {
-    let sql = "WITH RECURSIVE up (id, parent_id) AS (
-                   SELECT id, parent_id FROM folders WHERE id = ?1
-                   UNION ALL SELECT folders.id, folders.parent_id FROM folders JOIN up ON folders.id = up.parent_id
-               ) SELECT count(*) FROM up";
-    Ok(connection.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0))?)
-}
-
-/// Whether a folder or a file of that name lies directly inside.
-pub(crate) fn name_is_taken(
+/// As [`list_by_creation`], in an order of choice. Steps over every private folder here that the viewer does not see.
+pub(crate) fn list(
     connection: &Connection,
-    parent_id: Option<Uuid>,
-    name: &str,
-) -> Result<bool, DatabaseError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM folders WHERE ifnull(parent_id, '') = ?1 AND name = ?2)
-                   OR EXISTS (SELECT 1 FROM files WHERE ifnull(folder_id, '') = ?1 AND name = ?2)";
-    Ok(connection.prepare_cached(sql)?.query_row(params![text(parent_id), name], |row| row.get(0))?)
+    viewer: &Viewer,
+    place: (Option<Uuid>, Access),
+    (order, descending): (FolderOrder, bool),
+    after: Option<&Cursor>,
+    limit: u32,
+) -> Result<Vec<(Folder, Access)>, DatabaseError> {
+    let (parent_id, inside) = place;
+    if (order, descending) == (FolderOrder::CreatedAt, false) {
+        return list_by_creation(connection, viewer, parent_id, inside, after.map(|cursor| cursor.id), limit);
+    }
+    let key = match order {
+        FolderOrder::Name => "name",
+        FolderOrder::CreatedAt => "''",
+    };
+    let (than, direction) = if descending { ("<", "DESC") } else { (">", "ASC") };
+    let behind = if after.is_some() { format!("AND ({key}, id) {than} (?5, ?6)") } else { String::new() };
+    let sql = format!(
+        "WITH mine (id) AS (SELECT ?3 UNION ALL SELECT group_id FROM group_members WHERE user_id = ?3)
+         SELECT *, CASE WHEN ?4 OR private = 0 THEN 2 ELSE
+                       (SELECT max(1 + (access = 'write')) FROM folder_grants
+                        WHERE folder_id = folders.id AND grantee_id IN mine) END AS level
+         FROM folders
+         WHERE ifnull(parent_id, '') = ?1 AND trashed_at IS NULL {behind}
+           AND (?4 OR private = 0 OR EXISTS (SELECT 1 FROM folder_grants
+                                             WHERE folder_id = folders.id AND grantee_id IN mine))
+         ORDER BY {key} {direction}, id {direction} LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (parent, user) = (text(parent_id), viewer.user_id.to_string());
+    let rows = if let Some(cursor) = after {
+        let key = match &cursor.key {
+            Key::Text(text) => text.clone(),
+            Key::Number(number) => number.to_string(),
+        };
+        statement.query(params![parent, limit, user, viewer.sees_all, key, cursor.id.to_string()])?
+    } else {
+        statement.query(params![parent, limit, user, viewer.sees_all])?
+    };
+    row::all(rows, |row| {
+        let access = access::capped(viewer, row.get("level")?).ok_or(DatabaseError::Value("grant"))?;
+        Ok((folder(row)?, access.min(inside)))
+    })
 }
 
-/// Whether nothing lies inside.
-pub(crate) fn is_empty(connection: &Connection, id: Uuid) -> Result<bool, DatabaseError> {
-    let sql = "SELECT NOT EXISTS (SELECT 1 FROM folders WHERE ifnull(parent_id, '') = ?1)
-                  AND NOT EXISTS (SELECT 1 FROM files WHERE ifnull(folder_id, '') = ?1)";
-    Ok(connection.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0))?)
+/// Up to `limit` folders that lie directly inside one, in the trash or not.
+pub(crate) fn inside(connection: &Connection, id: Uuid, limit: u32) -> Result<Vec<Folder>, DatabaseError> {
+    let sql = "SELECT * FROM folders WHERE ifnull(parent_id, '') = ?1 LIMIT ?2";
+    row::all(connection.prepare_cached(sql)?.query(params![id.to_string(), limit])?, folder)
+}
+
+/// Up to `limit` folders that have been in the trash since before `cutoff`.
+pub(crate) fn trashed_before(
+    connection: &Connection,
+    cutoff: Timestamp,
+    limit: u32,
+) -> Result<Vec<Folder>, DatabaseError> {
+    let sql = "SELECT * FROM folders WHERE trashed_at < ?1 ORDER BY trashed_at, id LIMIT ?2";
+    row::all(connection.prepare_cached(sql)?.query(params![cutoff.as_millisecond(), limit])?, folder)
 }
 
 /// Deletes an empty folder.
@@ -117,14 +196,26 @@ pub(super) fn text(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn folder(row: &Row<'_>) -> Result<Folder, DatabaseError> {
+pub(super) fn folder(row: &Row<'_>) -> Result<Folder, DatabaseError> {
+    let created_by = row::id(row, "created_by")?;
     Ok(Folder {
         id: row::id(row, "id")?,
         parent_id: row::optional_id(row, "parent_id")?,
         name: row.get("name")?,
         created_at: row::time(row, "created_at")?,
-        created_by: row::id(row, "created_by")?,
+        created_by,
+        modified_at: row::time(row, "modified_at")?,
+        modified_by: row::optional_id(row, "modified_by")?.unwrap_or(created_by),
         private: row.get("private")?,
+        protected: row.get("protected")?,
+        retention: Retention { keep_revisions: row.get("keep_revisions")?, keep_days: row.get("keep_days")? },
+        trashed: files::trashed(row)?,
+        counts: Counts {
+            files: row.get("file_count")?,
+            folders: row.get("folder_count")?,
+            total_files: row.get("total_files")?,
+            total_bytes: row.get("total_bytes")?,
+        },
     })
 }
 

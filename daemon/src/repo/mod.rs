@@ -5,17 +5,22 @@ pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod blobs;
+pub(crate) mod contents;
 pub(crate) mod device_links;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;
 pub(crate) mod invitations;
 pub(crate) mod policy;
+pub(crate) mod revisions;
 mod row;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod store;
+pub(crate) mod trash;
+pub(crate) mod tree;
+pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;
 
@@ -34,6 +39,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0004_second_factors.sql")),
         M::up(include_str!("migrations/0005_access.sql")),
         M::up(include_str!("migrations/0006_variables.sql")),
+        M::up(include_str!("migrations/0007_tree.sql")),
     ])
 });
 

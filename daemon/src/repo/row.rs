@@ -27,6 +27,15 @@ pub(super) fn role(row: &Row<'_>, column: &str) -> Result<Role, DatabaseError> {
     role::parse(&row.get::<_, String>(column)?).ok_or(DatabaseError::Value("role"))
 }
 
+pub(super) fn size(row: &Row<'_>, column: &str) -> Result<u64, DatabaseError> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| DatabaseError::Value("size"))
+}
+
+/// As [`size`], on the way in.
+pub(super) fn from_size(size_bytes: u64) -> Result<i64, DatabaseError> {
+    i64::try_from(size_bytes).map_err(|_| DatabaseError::Value("size"))
+}
+
 fn parse_id(text: &str) -> Result<Uuid, DatabaseError> {
     text.parse().map_err(|_| DatabaseError::Value("identifier"))
 }

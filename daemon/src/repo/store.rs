@@ -97,15 +97,17 @@ impl Store {
                     *lock(&anything_private) = Some(found);
                 }
                 let cached = lock(&cache).get(&id).cloned();
-                let file = if let Some(file) = cached {
-                    file
-                } else {
-                    let Some(file) = files::find(connection, id)? else { return Ok(None) };
+                let is_cached = cached.is_some();
+                let file = if is_cached { cached } else { files::find(connection, id)? };
+                let Some(file) = file.filter(|file| file.trashed.is_none()) else { return Ok(None) };
+                if access::access(connection, &viewer, file.folder_id)?.is_none() {
+                    return Ok(None);
+                }
+                // Only what somebody sees is kept, so that nothing is which lies in a folder in the trash.
+                if !is_cached {
                     lock(&cache).put(id, file.clone());
-                    file
-                };
-                let access = access::access(connection, &viewer, file.folder_id)?;
-                Ok(access.map(|_| file))
+                }
+                Ok(Some(file))
             })
             .await
     }
@@ -133,6 +135,13 @@ impl Store {
     pub(crate) fn file_forgetter(&self) -> impl Fn(Uuid) + Send + use<> {
         let cache = Arc::clone(&self.files);
         move |id| drop(lock(&cache).pop(&id))
+    }
+
+    /// For use inside a transaction that puts a folder into the trash: what lies below it is not there any more, whatever
+    /// its rows say.
+    pub(crate) fn all_files_forgetter(&self) -> impl Fn() + Send + use<> {
+        let cache = Arc::clone(&self.files);
+        move || lock(&cache).clear()
     }
 
     /// For use inside a transaction that makes a folder private or open, or deletes a private one.
@@ -213,14 +222,16 @@ mod tests {
                 "INSERT INTO users (id, username, display_name, password_hash, role, active, created_at)
                      VALUES ('{user}', 'bob_', 'bob', '', 'writer', 1, 0);
                  INSERT INTO folders (id, name, created_at, created_by) VALUES ('{folder}', 'f', 0, '{user}');
-                 INSERT INTO files VALUES ('{file}', '{folder}', 'f', '{}', 0, '{}', 0, '{user}');",
-                "0".repeat(32),
-                "0".repeat(64)
+                 INSERT INTO contents VALUES ('{blob}', 0, '{sha256}', '', 0);
+                 INSERT INTO files VALUES ('{file}', '{folder}', 'f', 0, '{user}', 1, '{blob}', 0, '{sha256}', '', 0, '{user}',
+                                           NULL, NULL);",
+                blob = "0".repeat(32),
+                sha256 = "0".repeat(64)
             );
             Ok(connection.execute_batch(&sql)?)
         })
         .unwrap();
-        let viewer = Viewer { user_id: user, sees_all: false, may_write: true, scope: None };
+        let viewer = Viewer { user_id: user, sees_all: false, may_write: true, edits_all: false, scope: None };
         let admin = Viewer { sees_all: true, ..viewer };
         let scoped = Viewer { scope: Some(folder), ..viewer };
         let answers = async |store: &Store| {

@@ -16,7 +16,7 @@ use crate::model::file::File;
 use crate::model::folder::Folder;
 use crate::model::role::{self, Action, Role};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{access, folders, groups, users};
+use crate::repo::{access, files, folders, groups, tree, users};
 
 /// The caller, as far as it decides what they see. A key of a lower role is no administrator, whosever it is.
 pub(super) fn viewer(caller: &Caller) -> Viewer {
@@ -24,6 +24,7 @@ pub(super) fn viewer(caller: &Caller) -> Viewer {
         user_id: caller.user.id,
         sees_all: caller.role() == Role::Admin,
         may_write: role::allowed(caller.role(), Action::Add),
+        edits_all: role::allowed(caller.role(), Action::Edit),
         scope: caller.scope(),
     }
 }
@@ -34,24 +35,65 @@ pub(super) fn visible(connection: &Connection, viewer: &Viewer, folder_id: Optio
 }
 
 /// Refuses unless the viewer may change what is in a folder. Whose account ended or was demoted since the call began,
-/// may not.
+/// may not; in a write-protected folder nobody may.
 pub(super) fn writable(connection: &Connection, viewer: &Viewer, folder_id: Option<Uuid>) -> Result<(), Error> {
-    let user = users::find(connection, viewer.user_id)?.filter(|user| user.active).ok_or(Error::Unauthenticated)?;
-    if !role::allowed(user.role, Action::Add) {
-        return Err(Error::Forbidden);
-    }
+    writable_but_for_protection(connection, viewer, folder_id)?;
+    if tree::is_protected(connection, folder_id)? { Err(Error::WriteProtected) } else { Ok(()) }
+}
+
+/// As [`writable`], to take the protection itself away.
+pub(super) fn writable_but_for_protection(
+    connection: &Connection,
+    viewer: &Viewer,
+    folder_id: Option<Uuid>,
+) -> Result<(), Error> {
+    acting(connection, viewer, Action::Add)?;
     match visible(connection, viewer, folder_id)? {
         Access::Write => Ok(()),
         Access::Read => Err(Error::ReadOnlyFolder),
     }
 }
 
-/// As [`writable`], for the folder that a file lies in.
-pub(super) fn writable_file(connection: &Connection, viewer: &Viewer, file: &File) -> Result<(), Error> {
-    writable(connection, viewer, file.folder_id).map_err(|error| match error {
-        Error::NotFound(_) => Error::NotFound("file"),
-        other => other,
-    })
+/// Refuses whoever may not change what that person made.
+pub(super) fn editable(connection: &Connection, viewer: &Viewer, created_by: Uuid) -> Result<(), Error> {
+    if created_by == viewer.user_id {
+        return acting(connection, viewer, Action::EditOwn);
+    }
+    acting(connection, viewer, Action::Edit)?;
+    if viewer.edits_all { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+/// Refuses whose account ended since the call began, or does not allow this any more.
+fn acting(connection: &Connection, viewer: &Viewer, action: Action) -> Result<(), Error> {
+    let user = users::find(connection, viewer.user_id)?.filter(|user| user.active).ok_or(Error::Unauthenticated)?;
+    if role::allowed(user.role, action) { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+/// A file that is there for the viewer.
+pub(super) fn seen_file(connection: &Connection, viewer: &Viewer, id: Uuid) -> Result<File, Error> {
+    let file = files::find(connection, id)?.filter(|file| file.trashed.is_none()).ok_or(Error::NotFound("file"))?;
+    access::access(connection, viewer, file.folder_id)?.map(|_| file).ok_or(Error::NotFound("file"))
+}
+
+/// As [`seen_file`], for a viewer who may change it.
+pub(super) fn editable_file(connection: &Connection, viewer: &Viewer, id: Uuid) -> Result<File, Error> {
+    let file = seen_file(connection, viewer, id)?;
+    writable(connection, viewer, file.folder_id)?;
+    editable(connection, viewer, file.created_by)?;
+    Ok(file)
+}
+
+/// As [`seen_folder`], for a viewer who may change the folder itself. A key for one folder may change what is in it.
+pub(super) fn editable_folder(connection: &Connection, viewer: &Viewer, id: Uuid) -> Result<Folder, Error> {
+    let (folder, _) = seen_folder(connection, viewer, id)?;
+    writable(connection, viewer, Some(id))?;
+    editable(connection, viewer, folder.created_by)?;
+    if viewer.scope == Some(id) {
+        return Err(Error::Forbidden);
+    }
+    // One who may write in a private folder may still only look at what is around it.
+    writable(connection, viewer, folder.parent_id)?;
+    Ok(folder)
 }
 
 /// A folder that is there for the viewer, and what they may do in it.
@@ -69,7 +111,7 @@ pub(super) async fn audited<T>(
     subject_id: Option<Uuid>,
     result: Result<T, Error>,
 ) -> Result<T, Error> {
-    if let Err(Error::Forbidden | Error::ReadOnlyFolder) = &result {
+    if let Err(Error::Forbidden | Error::ReadOnlyFolder | Error::NotAllOfIt | Error::WriteProtected) = &result {
         info!(user:% = caller.user.id, action = action.name(); "refused");
         let entry = common.auditor.entry(&caller.context, action.name(), Outcome::Refused, subject_id);
         common.auditor.record(caller.lease(), entry).await;
@@ -109,6 +151,11 @@ impl Privacy {
             writable(transaction, &viewer, Some(folder_id))?;
             let (folder, _) = seen_folder(transaction, &viewer, folder_id)?;
             check_grantees(transaction, &list)?;
+            if list.private != folder.private {
+                // What is private is in the counts of nothing above it.
+                let counts = folder.counts.of_folder();
+                folders::count(transaction, folder.parent_id, if list.private { counts.negated() } else { counts })?;
+            }
             access::set(transaction, folder_id, folder.parent_id, list.private, &list.grants)?;
             forget();
             audit::insert(transaction, &entry)?;

@@ -76,11 +76,6 @@ impl Caller {
         Err(refusal)
     }
 
-    /// As [`Caller::require`], for changing something of that owner.
-    pub(crate) async fn require_edit(&self, owner_id: Uuid) -> Result<(), Error> {
-        self.require(if owner_id == self.user.id { Action::EditOwn } else { Action::Edit }).await
-    }
-
     /// The data.
     pub(crate) fn store(&self) -> &Store {
         self.lease.store()

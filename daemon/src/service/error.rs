@@ -47,6 +47,10 @@ pub(crate) enum Error {
     Forbidden,
     #[error("the folder may be looked into, but not changed")]
     ReadOnlyFolder,
+    #[error("there is something in it that the caller may not change")]
+    NotAllOfIt,
+    #[error("the folder is write-protected")]
+    WriteProtected,
     #[error("a second factor is needed first")]
     SecondFactorNeeded,
     #[error("the last second factor must stay")]
@@ -77,8 +81,20 @@ pub(crate) enum Error {
     GroupNameTaken,
     #[error("it is not what the caller has seen")]
     PreconditionFailed,
-    #[error("the folder is not empty")]
-    FolderNotEmpty,
+    #[error("there is no precondition")]
+    PreconditionNeeded,
+    #[error("the content is not what its digest says")]
+    DigestMismatch,
+    #[error("a folder cannot lie in itself")]
+    IntoItself,
+    #[error("where it came from is not there")]
+    OriginGone,
+    #[error("the current revision must stay")]
+    CurrentRevision,
+    #[error("the file is not a text")]
+    NotAText,
+    #[error("the owner of the file may not store so much")]
+    QuotaExceeded,
     #[error("there is a vault already")]
     VaultExists,
     #[error("there is no vault yet")]

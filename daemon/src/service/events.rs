@@ -114,8 +114,8 @@ mod tests {
     async fn an_observer_that_panics_hears_the_next_event_all_the_same() {
         let (sender, receiver) = sync::channel();
         let bus = EventBus::start(Vec::new(), vec![Arc::new(Recorder(sender))]);
-        let next = Event::FileDeleted { file_id: Uuid::nil() };
-        bus.publish(&Event::FolderDeleted { folder_id: Uuid::nil() });
+        let next = Event::FileDeleted { file_id: Uuid::nil(), folder_id: None };
+        bus.publish(&Event::FolderDeleted { folder_id: Uuid::nil(), parent_id: None });
         bus.publish(&next);
         let heard = tokio::task::spawn_blocking(move || receiver.recv()).await.unwrap().unwrap();
         assert_eq!(heard, next);
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_guard_refuses() {
-        let intent = Intent::StoreFile { size_bytes: 1, free_bytes: 2 };
+        let intent = Intent::StoreFile { size_bytes: 1, free_bytes: 2, reserve_bytes: 0 };
         assert!(EventBus::start(Vec::new(), Vec::new()).check(&intent).is_ok());
         let refusal = EventBus::start(vec![Box::new(Full)], Vec::new()).check(&intent);
         assert!(matches!(refusal, Err(Error::StorageFull)));

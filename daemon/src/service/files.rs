@@ -1,4 +1,4 @@
-//! Files: store, look at, list, read, delete.
+//! Files: store, revise, look at, list, read, rename, move, copy, put into the trash.
 //!
 //! The order of effects of a write: everything that can be refused is refused before the first byte is read; the bytes
 //! go straight into a new blob; the blob is synced; the row is committed; the event is published. A crash leaves at
@@ -6,32 +6,80 @@
 
 use bytes::Bytes;
 use futures_util::Stream;
-use log::{info, warn};
+use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::Error;
-use super::access::{self, visible, writable};
-use super::audit::page;
+use super::access::{self, editable, editable_file, seen_file, visible, writable};
 use super::caller::Caller;
 use super::common::Common;
 use super::downloads::Downloads;
-use super::transfer::{self, Content, Piece};
-use super::unlocked::Lease;
+use super::transfer::{self, Content, Piece, Progress, Received};
+use super::tree::{check_file_fits, check_free, check_quota, quota_left};
+use super::{Error, retention, sweep};
 use crate::model::access::Viewer;
+use crate::model::cursor::{Cursor, Key};
 use crate::model::event::{Event, Intent};
-use crate::model::file::File;
+use crate::model::file::{BlobId, File, FileOrder, Revision, Sha256, Trashed};
+use crate::model::folder::{Counts, Placement};
+use crate::model::media_type;
 use crate::model::name::FileName;
+use crate::model::precondition::Precondition;
 use crate::model::role::Action;
+use crate::model::usage::StoragePolicy;
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{files, folders};
+use crate::repo::{contents, files, folders, policy, revisions};
 
 /// Largest page of a list.
 pub(crate) const MAX_PAGE: u32 = 500;
 
 /// The files of the vault.
 pub(crate) struct Files {
-    common: Common,
+    pub(super) common: Common,
     downloads: Downloads,
+}
+
+/// Where a content goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A file of that name in a folder: a new one, or the next revision of the one that is there.
+    Name { folder_id: Option<Uuid>, name: FileName },
+    /// The next revision of this file.
+    File(Uuid),
+}
+
+/// A content that somebody wants to store.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    pub(crate) target: Target,
+    /// The length that the client promised, if it did.
+    pub(crate) announced_bytes: Option<u64>,
+    /// What the client says that it is, if it does.
+    pub(crate) sha256: Option<Sha256>,
+    /// Of the current revision's SHA-256.
+    pub(crate) precondition: Precondition,
+}
+
+/// What storing a content did.
+pub(crate) struct Saved {
+    pub(crate) file: File,
+    /// There was no file of that name.
+    pub(crate) created: bool,
+}
+
+/// How much may still come, as it was known before the first byte.
+pub(crate) struct Allowance {
+    /// What is left of the owner's quota.
+    quota_bytes: Option<u64>,
+    reserve_bytes: u64,
+}
+
+/// Which files of a folder, in which order.
+pub(crate) struct FileList {
+    pub(crate) folder_id: Option<Uuid>,
+    pub(crate) order: FileOrder,
+    pub(crate) descending: bool,
+    pub(crate) after: Option<Cursor>,
+    pub(crate) limit: u32,
 }
 
 impl Files {
@@ -40,47 +88,111 @@ impl Files {
         Self { common, downloads: Downloads::new() }
     }
 
-    /// Stores a new file. `announced_bytes` is the length that the client promised, if it did; `body` is not polled
-    /// before everything else was checked.
+    /// Stores a content. `body` is not polled before everything else was checked.
     pub(crate) async fn store(
         &self,
         caller: &Caller,
-        folder_id: Option<Uuid>,
-        name: &FileName,
-        announced_bytes: Option<u64>,
+        upload: Upload,
         body: impl Stream<Item = Result<Bytes, transfer::BodyError>> + Send,
-    ) -> Result<File, Error> {
-        caller.require(Action::Add).await?;
-        let (wanted, viewer) = (name.as_str().to_owned(), access::viewer(caller));
-        let read = caller.store().database.read(move |connection| check_place(connection, &viewer, folder_id, &wanted));
-        access::audited(&self.common, caller, Action::Add, folder_id, read.await).await?;
+    ) -> Result<Saved, Error> {
+        let allowance = self.admit(caller, &upload).await?;
         let free_bytes = transfer::free_bytes(caller.lease()).await?;
-        self.check_room(announced_bytes.unwrap_or(0), free_bytes)?;
+        let announced_bytes = upload.announced_bytes.unwrap_or(0);
+        self.check_room(&allowance, announced_bytes, Progress { received_bytes: 0, free_bytes })?;
+        let allow = |progress| self.check_room(&allowance, 0, progress);
+        let received = transfer::receive(caller.lease(), body, &allow).await?;
+        self.commit(caller, upload, received).await
+    }
 
-        let received = transfer::receive(caller.lease(), body, &|free_bytes| self.check_room(0, free_bytes)).await?;
-        let file = File {
-            id: self.common.ids.next(),
-            folder_id,
-            name: name.as_str().to_owned(),
+    /// Refuses what is going to be refused, before a byte of it is read.
+    pub(crate) async fn admit(&self, caller: &Caller, upload: &Upload) -> Result<Allowance, Error> {
+        caller.require(Action::Add).await?;
+        let (wanted, viewer) = (upload.clone(), access::viewer(caller));
+        let read = caller.store().database.read(move |connection| -> Result<_, Error> {
+            let current = find_place(connection, &viewer, &wanted)?;
+            let rules = policy::storage(connection)?;
+            let owner_id = current.map_or(viewer.user_id, |file| file.created_by);
+            let quota_bytes = quota_left(connection, owner_id, rules.quota_bytes)?;
+            Ok(Allowance { quota_bytes, reserve_bytes: rules.reserve_bytes })
+        });
+        access::audited(&self.common, caller, Action::Add, upload.target.id(), read.await).await
+    }
+
+    /// Refuses what would not leave enough room on the drive, or go over the quota.
+    pub(crate) fn check_room(
+        &self,
+        allowance: &Allowance,
+        announced_bytes: u64,
+        progress: Progress,
+    ) -> Result<(), Error> {
+        if allowance.quota_bytes.is_some_and(|left| announced_bytes.max(progress.received_bytes) > left) {
+            return Err(Error::QuotaExceeded);
+        }
+        self.common.events.check(&Intent::StoreFile {
+            size_bytes: announced_bytes,
+            free_bytes: progress.free_bytes,
+            reserve_bytes: allowance.reserve_bytes,
+        })
+    }
+
+    /// Makes a received content a file or the next revision of one.
+    pub(crate) async fn commit(&self, caller: &Caller, upload: Upload, received: Received) -> Result<Saved, Error> {
+        let subject = upload.target.id();
+        let (committed, received) = self.try_commit(caller, upload, received).await;
+        let committed = received.keep_if(committed);
+        let (saved, unused) = access::audited(&self.common, caller, Action::Add, subject, committed).await?;
+        let File { id: file_id, folder_id, revision, size_bytes, .. } = saved.file;
+        self.common.events.publish(&Event::FileStored { file_id, folder_id, revision, size_bytes });
+        sweep::remove(caller.lease(), unused).await;
+        Ok(saved)
+    }
+
+    async fn try_commit(
+        &self,
+        caller: &Caller,
+        upload: Upload,
+        received: Received,
+    ) -> (Result<(Saved, Vec<BlobId>), Error>, Received) {
+        if upload.sha256.is_some_and(|expected| expected != received.sha256) {
+            return (Err(Error::DigestMismatch), received);
+        }
+        let (id, now, viewer) = (self.common.ids.next(), self.common.clock.now(), access::viewer(caller));
+        let revision = Revision {
+            number: 1,
             blob: received.stored.id().clone(),
             size_bytes: received.size_bytes,
             sha256: received.sha256,
-            created_at: self.common.clock.now(),
+            media_type: String::new(),
+            created_at: now,
             created_by: caller.user.id,
         };
-        let entry = self.common.auditor.entry(&caller.context, "file.stored", Outcome::Success, Some(file.id));
-        let row = file.clone();
-        let committed = caller.store().database.write(move |transaction| -> Result<(), Error> {
+        let (first_bytes, common, context) =
+            (received.first_bytes.clone(), self.common.clone(), caller.context.clone());
+        let forget = caller.store().file_forgetter();
+        let committed = caller.store().database.write(move |transaction| -> Result<_, Error> {
             // The world may have changed while the bytes came in.
-            check_place(transaction, &viewer, folder_id, &row.name)?;
-            files::insert(transaction, &row)?;
+            let current = find_place(transaction, &viewer, &upload)?;
+            let mut revision = revision;
+            revision.media_type = media_type::detect(&first_bytes, upload.name(current.as_ref())).to_string();
+            contents::insert(transaction, &revision)?;
+            let (saved, unused) = match (current, &upload.target) {
+                (Some(file), _) => {
+                    forget(file.id);
+                    let (file, unused) = add_revision(transaction, file, revision)?;
+                    (Saved { file, created: false }, unused)
+                }
+                (None, Target::Name { folder_id, name }) => {
+                    let file = add_file(transaction, id, *folder_id, name.as_str(), &revision)?;
+                    (Saved { file, created: true }, Vec::new())
+                }
+                (None, Target::File(_)) => return Err(Error::NotFound("file")),
+            };
+            let action = if saved.created { "file.stored" } else { "file.revised" };
+            let entry = common.auditor.entry(&context, action, Outcome::Success, Some(saved.file.id));
             audit::insert(transaction, &entry)?;
-            Ok(())
+            Ok((saved, unused))
         });
-        let committed = received.keep_if(committed.await);
-        access::audited(&self.common, caller, Action::Add, folder_id, committed).await?;
-        self.common.events.publish(&Event::FileStored { file_id: file.id, size_bytes: file.size_bytes });
-        Ok(file)
+        (committed.await, received)
     }
 
     /// One file's metadata.
@@ -89,25 +201,25 @@ impl Files {
         caller.store().file(id, access::viewer(caller)).await?.ok_or(Error::NotFound("file"))
     }
 
-    /// A page of the files directly inside a folder, oldest first, and where the next page starts.
-    pub(crate) async fn list(
-        &self,
-        caller: &Caller,
-        folder_id: Option<Uuid>,
-        after: Option<Uuid>,
-        limit: u32,
-    ) -> Result<(Vec<File>, Option<Uuid>), Error> {
+    /// A page of the files directly inside a folder, and where the next page starts.
+    pub(crate) async fn list(&self, caller: &Caller, wanted: FileList) -> Result<(Vec<File>, Option<Cursor>), Error> {
         caller.require(Action::Read).await?;
         let viewer = access::viewer(caller);
-        let limit = limit.clamp(1, MAX_PAGE);
+        let limit = wanted.limit.clamp(1, MAX_PAGE);
+        let (order, descending) = (wanted.order, wanted.descending);
         let read = caller.store().database.read(move |connection| -> Result<_, Error> {
-            visible(connection, &viewer, folder_id)?;
-            Ok(files::list(connection, folder_id, after, limit + 1)?)
+            visible(connection, &viewer, wanted.folder_id)?;
+            let after = wanted.after.as_ref();
+            Ok(files::list(connection, wanted.folder_id, order, descending, after, limit + 1)?)
         });
-        Ok(page(read.await?, limit, |file| file.id))
+        let mut items = read.await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|file| Cursor { key: key(file, order), id: file.id });
+        Ok((items, next))
     }
 
-    /// The bytes of a file, or parts of them.
+    /// Pieces of the bytes of a file, of whichever revision `file` says.
     pub(crate) async fn read(&self, caller: &Caller, file: &File, pieces: Vec<Piece>) -> Result<Content, Error> {
         caller.require(Action::Read).await?;
         let start = transfer::start(&pieces);
@@ -116,77 +228,186 @@ impl Files {
         Ok(content)
     }
 
-    /// Deletes a file for good.
-    pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
+    /// Gives a file another name, another place, or both.
+    pub(crate) async fn change(&self, caller: &Caller, id: Uuid, placement: Placement) -> Result<File, Error> {
         caller.require(Action::EditOwn).await?;
-        let viewer = access::viewer(caller);
-        let file = caller.store().file(id, viewer).await?.ok_or(Error::NotFound("file"))?;
-        // Who stored it never changes; all else is looked at again below.
-        caller.require_edit(file.created_by).await?;
-        let entry = self.common.auditor.entry(&caller.context, "file.deleted", Outcome::Success, Some(id));
+        let (now, viewer) = (self.common.clock.now(), access::viewer(caller));
+        let entry = self.common.auditor.entry(&caller.context, "file.moved", Outcome::Success, Some(id));
         let forget = caller.store().file_forgetter();
-        let deleted = caller.store().database.write(move |transaction| -> Result<File, Error> {
-            let file = files::find(transaction, id)?.ok_or(Error::NotFound("file"))?;
-            access::writable_file(transaction, &viewer, &file)?;
-            files::delete(transaction, id)?;
-            audit::insert(transaction, &entry)?;
+        let changed = caller.store().database.write(move |transaction| -> Result<File, Error> {
+            let mut file = editable_file(transaction, &viewer, id)?;
+            let folder_id = placement.folder_id.unwrap_or(file.folder_id);
+            let name = placement.name.map_or_else(|| file.name.clone(), |name| name.as_str().to_owned());
+            if (folder_id, &name) == (file.folder_id, &file.name) {
+                return Ok(file);
+            }
+            writable(transaction, &viewer, folder_id)?;
+            check_free(transaction, folder_id, &name)?;
+            check_file_fits(transaction, folder_id, &name)?;
+            let counts = Counts::of_file(file.size_bytes);
+            folders::count(transaction, file.folder_id, counts.negated())?;
+            folders::count(transaction, folder_id, counts)?;
+            (file.folder_id, file.name) = (folder_id, name);
+            (file.modified_at, file.modified_by) = (now, viewer.user_id);
+            files::update(transaction, &file)?;
             forget(id);
+            audit::insert(transaction, &entry)?;
             Ok(file)
         });
-        let file = access::audited(&self.common, caller, Action::Edit, Some(id), deleted.await).await?;
-        self.common.events.publish(&Event::FileDeleted { file_id: id });
-        let lease = caller.lease().clone();
-        let removed = tokio::task::spawn_blocking(move || lease.store().blobs.remove(&file.blob)).await;
-        if !matches!(removed, Ok(Ok(()))) {
-            warn!("a deleted file's bytes were not removed; the next unlock will do it");
-        }
+        let file = access::audited(&self.common, caller, Action::Edit, Some(id), changed.await).await?;
+        self.common.events.publish(&Event::FileChanged { file_id: id, folder_id: file.folder_id });
+        Ok(file)
+    }
+
+    /// Makes another file of the same bytes, which it shares. Only the current revision is copied.
+    pub(crate) async fn copy(&self, caller: &Caller, id: Uuid, placement: Placement) -> Result<File, Error> {
+        caller.require(Action::Add).await?;
+        let (copy_id, now, viewer) = (self.common.ids.next(), self.common.clock.now(), access::viewer(caller));
+        let entry = self.common.auditor.entry(&caller.context, "file.copied", Outcome::Success, Some(copy_id));
+        let copied = caller.store().database.write(move |transaction| -> Result<File, Error> {
+            let file = seen_file(transaction, &viewer, id)?;
+            let folder_id = placement.folder_id.unwrap_or(file.folder_id);
+            let name = placement.name.map_or_else(|| file.name.clone(), |name| name.as_str().to_owned());
+            writable(transaction, &viewer, folder_id)?;
+            check_free(transaction, folder_id, &name)?;
+            check_file_fits(transaction, folder_id, &name)?;
+            let revision = Revision {
+                number: 1,
+                blob: file.blob,
+                size_bytes: file.size_bytes,
+                sha256: file.sha256,
+                media_type: file.media_type,
+                created_at: now,
+                created_by: viewer.user_id,
+            };
+            let copy = add_file(transaction, copy_id, folder_id, &name, &revision)?;
+            audit::insert(transaction, &entry.with_detail(format!("of: {id}")))?;
+            Ok(copy)
+        });
+        let copy = access::audited(&self.common, caller, Action::Add, Some(id), copied.await).await?;
+        let File { id: file_id, folder_id, revision, size_bytes, .. } = copy;
+        self.common.events.publish(&Event::FileStored { file_id, folder_id, revision, size_bytes });
+        Ok(copy)
+    }
+
+    /// Puts a file into the trash.
+    pub(crate) async fn trash(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
+        caller.require(Action::EditOwn).await?;
+        let (now, viewer) = (self.common.clock.now(), access::viewer(caller));
+        let entry = self.common.auditor.entry(&caller.context, "file.trashed", Outcome::Success, Some(id));
+        let forget = caller.store().file_forgetter();
+        let trashed = caller.store().database.write(move |transaction| -> Result<Option<Uuid>, Error> {
+            let mut file = editable_file(transaction, &viewer, id)?;
+            file.trashed = Some(Trashed { at: now, by: viewer.user_id });
+            files::update(transaction, &file)?;
+            folders::count(transaction, file.folder_id, Counts::of_file(file.size_bytes).negated())?;
+            forget(id);
+            audit::insert(transaction, &entry)?;
+            Ok(file.folder_id)
+        });
+        let folder_id = access::audited(&self.common, caller, Action::Edit, Some(id), trashed.await).await?;
+        self.common.events.publish(&Event::FileTrashed { file_id: id, folder_id });
         Ok(())
     }
-
-    fn check_room(&self, size_bytes: u64, free_bytes: u64) -> Result<(), Error> {
-        self.common.events.check(&Intent::StoreFile { size_bytes, free_bytes })
-    }
 }
 
-/// Removes the blobs that no row names: what interrupted uploads left behind. Runs once after each unlock.
-pub(crate) async fn sweep(lease: Lease) {
-    let mut removed = 0_u32;
-    for directory in 0..=u8::MAX {
-        let reader = lease.clone();
-        let listed = tokio::task::spawn_blocking(move || reader.store().blobs.settled(directory)).await;
-        let Ok(Ok(blobs)) = listed else {
-            warn!(directory; "a directory of contents cannot be read");
-            continue;
-        };
-        for blob in blobs {
-            if lease.is_ending() {
-                return;
-            }
-            let wanted = blob.clone();
-            let known = lease.store().database.read(move |connection| files::refers_to(connection, &wanted)).await;
-            let owner = lease.clone();
-            match known {
-                Ok(true) => {}
-                Ok(false) => {
-                    let done = tokio::task::spawn_blocking(move || owner.store().blobs.remove(&blob)).await;
-                    removed += u32::from(matches!(done, Ok(Ok(()))));
-                }
-                // Being locked, or busy: the next unlock sweeps again.
-                Err(_) => return,
-            }
+impl Target {
+    /// What it is about, for the audit.
+    fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Name { folder_id, .. } => *folder_id,
+            Self::File(id) => Some(*id),
         }
     }
-    if removed > 0 {
-        info!(removed; "contents of interrupted uploads were removed");
+}
+
+impl Upload {
+    fn name<'a>(&'a self, current: Option<&'a File>) -> &'a str {
+        match (&self.target, current) {
+            (Target::Name { name, .. }, _) => name.as_str(),
+            (Target::File(_), current) => current.map_or("", |file| file.name.as_str()),
+        }
     }
 }
 
-fn check_place(
-    connection: &rusqlite::Connection,
-    viewer: &Viewer,
+/// The file that a content would be the next revision of, if there is one; refuses what the viewer may not do.
+fn find_place(connection: &rusqlite::Connection, viewer: &Viewer, upload: &Upload) -> Result<Option<File>, Error> {
+    let current = match &upload.target {
+        Target::File(id) => Some(editable_file(connection, viewer, *id)?),
+        Target::Name { folder_id, name } => {
+            writable(connection, viewer, *folder_id)?;
+            let current = files::find_by_name(connection, *folder_id, name.as_str())?;
+            match &current {
+                Some(file) => editable(connection, viewer, file.created_by)?,
+                None => {
+                    check_free(connection, *folder_id, name.as_str())?;
+                    check_file_fits(connection, *folder_id, name.as_str())?;
+                }
+            }
+            current
+        }
+    };
+    let version = current.as_ref().map(|file| file.sha256.to_string());
+    if upload.precondition.holds(version.as_deref()) { Ok(current) } else { Err(Error::PreconditionFailed) }
+}
+
+/// Adds a file with its first revision, whose content is there.
+pub(super) fn add_file(
+    transaction: &Transaction<'_>,
+    id: Uuid,
     folder_id: Option<Uuid>,
     name: &str,
-) -> Result<(), Error> {
-    writable(connection, viewer, folder_id)?;
-    if folders::name_is_taken(connection, folder_id, name)? { Err(Error::NameTaken) } else { Ok(()) }
+    revision: &Revision,
+) -> Result<File, Error> {
+    let general_bytes = policy::storage(transaction)?.quota_bytes;
+    check_quota(transaction, revision.created_by, general_bytes, revision.size_bytes)?;
+    let file = File {
+        id,
+        folder_id,
+        name: name.to_owned(),
+        created_at: revision.created_at,
+        created_by: revision.created_by,
+        revision: revision.number,
+        blob: revision.blob.clone(),
+        size_bytes: revision.size_bytes,
+        sha256: revision.sha256,
+        media_type: revision.media_type.clone(),
+        modified_at: revision.created_at,
+        modified_by: revision.created_by,
+        trashed: None,
+    };
+    files::insert(transaction, &file)?;
+    revisions::insert(transaction, id, file.created_by, revision)?;
+    folders::count(transaction, folder_id, Counts::of_file(file.size_bytes))?;
+    Ok(file)
+}
+
+/// Adds the next revision, whose content is there, to a file, whatever number it has, and drops old ones that are not
+/// kept. Tells which blobs are not needed any more.
+pub(super) fn add_revision(
+    transaction: &Transaction<'_>,
+    mut file: File,
+    mut revision: Revision,
+) -> Result<(File, Vec<BlobId>), Error> {
+    let rules: StoragePolicy = policy::storage(transaction)?;
+    check_quota(transaction, file.created_by, rules.quota_bytes, revision.size_bytes)?;
+    revision.number = file.revision + 1;
+    let before = Counts { files: 0, ..Counts::of_file(file.size_bytes) };
+    let after = Counts { files: 0, ..Counts::of_file(revision.size_bytes) };
+    revision.becomes_current(&mut file);
+    revisions::insert(transaction, file.id, file.created_by, &revision)?;
+    files::update(transaction, &file)?;
+    folders::count(transaction, file.folder_id, before.negated())?;
+    folders::count(transaction, file.folder_id, after)?;
+    let unused = retention::prune(transaction, &file, rules, revision.created_at)?;
+    Ok((file, unused))
+}
+
+fn key(file: &File, order: FileOrder) -> Key {
+    match order {
+        FileOrder::Name => Key::Text(file.name.clone()),
+        FileOrder::CreatedAt => Key::Number(file.created_at.as_millisecond()),
+        FileOrder::ModifiedAt => Key::Number(file.modified_at.as_millisecond()),
+        FileOrder::SizeBytes => Key::Number(i64::try_from(file.size_bytes).unwrap_or(i64::MAX)),
+    }
 }

@@ -30,6 +30,9 @@ pub(super) const READ_BYTES: usize = 256 * 1024;
 /// Blocks that wait for a client to take them.
 const READ_AHEAD: usize = 2;
 
+/// What is kept of a content in memory, to look at its kind.
+pub(crate) const FIRST_BYTES: usize = 4096;
+
 /// How long a client may stay silent in the middle of an upload.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -43,15 +46,25 @@ pub(crate) struct Received {
     pub(crate) stored: Stored,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
+    /// Where it tells its kind: its first [`FIRST_BYTES`], or all of it.
+    pub(crate) first_bytes: Vec<u8>,
+}
+
+/// How far an upload has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub(crate) received_bytes: u64,
+    /// Room that is left on the drive.
+    pub(crate) free_bytes: u64,
 }
 
 impl Received {
     /// Keeps the content when its row was committed, and removes it otherwise.
-    pub(crate) fn keep_if(self, committed: Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn keep_if<T>(self, committed: Result<T, Error>) -> Result<T, Error> {
         match committed {
-            Ok(()) => {
+            Ok(done) => {
                 self.stored.keep();
-                Ok(())
+                Ok(done)
             }
             Err(error) => {
                 drop(tokio::task::spawn_blocking(move || drop(self.stored)));
@@ -67,11 +80,11 @@ pub(crate) async fn free_bytes(lease: &Lease) -> Result<u64, Error> {
     step("looking for free space", move || capacity::free_bytes(lease.store().mount_point())).await
 }
 
-/// Writes a body to a new blob and syncs it. `allow` is asked after every buffer, with the room that is left.
+/// Writes a body to a new blob and syncs it. `allow` is asked after every buffer, and at the end.
 pub(crate) async fn receive(
     lease: &Lease,
     body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
-    allow: &(dyn Fn(u64) -> Result<(), Error> + Sync),
+    allow: &(dyn Fn(Progress) -> Result<(), Error> + Sync),
 ) -> Result<Received, Error> {
     let mut body = std::pin::pin!(body);
     let mut locking = std::pin::pin!(lease.locking());
@@ -89,13 +102,14 @@ pub(crate) async fn receive(
             let room = WRITE_BYTES - buffer.len();
             buffer.extend_from_slice(&frame.split_to(room.min(frame.len())));
             if buffer.len() == WRITE_BYTES {
-                let free_bytes;
-                (buffer, free_bytes) = sink.write(buffer).await?;
-                allow(free_bytes)?;
+                let progress;
+                (buffer, progress) = sink.write(buffer).await?;
+                allow(progress)?;
             }
         }
     }
-    sink.write(buffer).await?;
+    let (_, progress) = sink.write(buffer).await?;
+    allow(progress)?;
     sink.finish().await
 }
 
@@ -109,6 +123,7 @@ struct Inner {
     writer: BlobWriter,
     hasher: Hasher,
     size_bytes: u64,
+    first_bytes: Vec<u8>,
     // Locking waits until a running step has ended, whether somebody still waits for its result or not.
     lease: Lease,
 }
@@ -118,32 +133,37 @@ impl Sink {
         let lease = lease.clone();
         let inner = step("creating a content", move || {
             let writer = lease.store().blobs.create()?;
-            Ok(Inner { writer, hasher: Hasher::new(), size_bytes: 0, lease })
+            Ok(Inner { writer, hasher: Hasher::new(), size_bytes: 0, first_bytes: Vec::new(), lease })
         });
         Ok(Self { inner: Some(inner.await?) })
     }
 
-    /// Writes the buffer, gives it back empty, and tells what room is left.
-    async fn write(&mut self, mut buffer: BytesMut) -> Result<(BytesMut, u64), Error> {
+    /// Writes the buffer, gives it back empty, and tells how far it has come.
+    async fn write(&mut self, mut buffer: BytesMut) -> Result<(BytesMut, Progress), Error> {
         let mut inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
         let written = step("writing a content", move || {
             inner.writer.write(&buffer)?;
             inner.hasher.update(&buffer);
+            if inner.size_bytes == 0 {
+                inner.first_bytes.extend_from_slice(buffer.get(..FIRST_BYTES).unwrap_or(&buffer));
+            }
             inner.size_bytes += buffer.len() as u64;
             buffer.clear();
             let free_bytes = capacity::free_bytes(inner.lease.store().mount_point())?;
-            Ok((inner, buffer, free_bytes))
+            let progress = Progress { received_bytes: inner.size_bytes, free_bytes };
+            Ok((inner, buffer, progress))
         });
-        let (inner, buffer, free_bytes) = written.await?;
+        let (inner, buffer, progress) = written.await?;
         self.inner = Some(inner);
-        Ok((buffer, free_bytes))
+        Ok((buffer, progress))
     }
 
     async fn finish(mut self) -> Result<Received, Error> {
         let inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
         let finished = step("syncing a content", move || {
             let sha256 = Sha256(inner.hasher.finalize().into());
-            Ok(Received { stored: inner.writer.finish()?, size_bytes: inner.size_bytes, sha256 })
+            let Inner { writer, size_bytes, first_bytes, .. } = inner;
+            Ok(Received { stored: writer.finish()?, size_bytes, sha256, first_bytes })
         });
         finished.await
     }

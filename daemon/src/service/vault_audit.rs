@@ -131,7 +131,15 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::NotFound(_)
         | Error::NameTaken
         | Error::PreconditionFailed
-        | Error::FolderNotEmpty
+        | Error::PreconditionNeeded
+        | Error::DigestMismatch
+        | Error::IntoItself
+        | Error::OriginGone
+        | Error::CurrentRevision
+        | Error::NotAText
+        | Error::QuotaExceeded
+        | Error::NotAllOfIt
+        | Error::WriteProtected
         | Error::VaultExists
         | Error::VaultAbsent
         | Error::VaultState(_)

@@ -81,6 +81,7 @@ CREATE INDEX files_by_size ON files (ifnull(folder_id, ''), size_bytes, id) WHER
 CREATE INDEX files_inside ON files (ifnull(folder_id, ''), id);
 CREATE INDEX files_trashed ON files (trashed_at, id) WHERE trashed_at IS NOT NULL;
 CREATE INDEX files_modified ON files (modified_at, id) WHERE trashed_at IS NULL;
+CREATE INDEX files_with_history ON files (id) WHERE revision > 1;
 
 -- `protected`: nothing in the folder and below may be changed. `keep_revisions` and `keep_days` say which old
 -- revisions stay; unset, the folder above says it. The counts tell what lies directly inside (`file_count`,
@@ -117,6 +118,11 @@ BEGIN
     SET parent_id = CASE WHEN NEW.trashed_at IS NULL THEN ifnull(NEW.parent_id, '') ELSE 'trash' END
     WHERE folder_id = NEW.id;
 END;
+
+-- Folders that are being deleted for good, in steps; what is left of them after a power cut goes at the next unlock.
+CREATE TABLE deletions (
+    folder_id TEXT PRIMARY KEY REFERENCES folders (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 
 -- What a person may store; unset, what the vault's settings say.
 ALTER TABLE users ADD COLUMN quota_bytes INTEGER CHECK (quota_bytes >= 0);

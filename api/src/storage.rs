@@ -1,0 +1,180 @@
+//! Trash, operations on many items, quotas and figures.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::Problem;
+use crate::patch::present;
+
+/// File or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    /// A file.
+    File,
+    /// A folder, with all that is in it.
+    Folder,
+}
+
+/// Something in the trash.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TrashItem {
+    /// Names the item; it keeps it when it is taken back.
+    pub id: Uuid,
+    /// File or folder.
+    pub kind: ItemKind,
+    /// Its name.
+    pub name: String,
+    /// The folder that it was in; null for the root.
+    pub folder_id: Option<Uuid>,
+    /// Of a file: the length of its content. Of a folder: of all current contents in it.
+    pub size_bytes: u64,
+    /// Who made it.
+    pub created_by: Uuid,
+    /// When it was put into the trash.
+    #[schema(value_type = String, format = DateTime)]
+    pub trashed_at: Timestamp,
+    /// Who put it there.
+    pub trashed_by: Uuid,
+}
+
+/// Something that was taken back from the trash.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RestoredItem {
+    /// The item, as before.
+    pub id: Uuid,
+    /// File or folder.
+    pub kind: ItemKind,
+    /// The name that it has now.
+    pub name: String,
+    /// The folder that it is in now; null for the root.
+    pub folder_id: Option<Uuid>,
+}
+
+/// What emptying the trash did.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TrashEmptied {
+    /// Items that were deleted for good. Those of others stay, unless you may change everything.
+    pub deleted: u32,
+}
+
+/// What is done to each of many items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BulkAction {
+    /// Into the folder `folder_id`.
+    Move,
+    /// Into the folder `folder_id`.
+    Copy,
+    /// Into the trash.
+    Trash,
+    /// Back from the trash, to where each was.
+    Restore,
+    /// Out of the trash, for good.
+    Delete,
+}
+
+/// One thing to do to many items.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bulk {
+    /// What to do.
+    pub action: BulkAction,
+    /// Files and folders, 1 to 500.
+    pub items: Vec<Uuid>,
+    /// For `move` and `copy`: where to; the root when absent or null.
+    #[serde(default)]
+    pub folder_id: Option<Uuid>,
+}
+
+/// What became of each item, in their order.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BulkResults {
+    /// One for each item.
+    pub results: Vec<BulkResult>,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BulkResult {
+    /// The item that was named.
+    pub id: Uuid,
+    /// The item as it is now: the same, or its copy. Absent when it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_id: Option<Uuid>,
+    /// Why it was refused. Absent when it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// The rules of storage.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StoragePolicy {
+    /// After so many days in the trash an item is deleted for good; 0: never.
+    pub trash_days: u32,
+    /// Old revisions of a file that stay, where no folder says otherwise.
+    pub keep_revisions: u32,
+    /// For so many days after they were replaced old revisions stay, where no folder says otherwise; 0: for ever.
+    pub keep_days: u32,
+    /// What a person may store who has no quota of their own; 0: as much as fits.
+    pub quota_bytes: u64,
+    /// Room on the drive that uploads leave free; at least 32 MiB.
+    pub reserve_bytes: u64,
+}
+
+/// A person's quota.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetQuota {
+    /// What they may store; null for what the rules say.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u64>)]
+    pub quota_bytes: Option<Option<u64>>,
+}
+
+/// What a person stores. Every revision counts in full, also where copies share their bytes on the drive.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UserUsage {
+    /// Who.
+    pub user_id: Uuid,
+    /// Files that are not in the trash.
+    pub files: u64,
+    /// Their current revisions.
+    pub current_bytes: u64,
+    /// Their old revisions.
+    pub revision_bytes: u64,
+    /// All revisions of what is in the trash.
+    pub trash_bytes: u64,
+    /// All of these together: what counts against the quota.
+    pub total_bytes: u64,
+    /// What they may store; absent for as much as fits, and in the list of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+}
+
+/// What lies in a folder of the root.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FolderUsage {
+    /// Which.
+    pub folder_id: Uuid,
+    /// Files in it and below, less what is in private folders below it.
+    pub files: u64,
+    /// The bytes of their current revisions.
+    pub size_bytes: u64,
+}
+
+/// What everybody stores.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StorageUsage {
+    /// By owner.
+    pub users: Vec<UserUsage>,
+    /// By folder of the root.
+    pub folders: Vec<FolderUsage>,
+    /// The bytes of all contents; what copies share counts once.
+    pub stored_bytes: u64,
+    /// Room that is left on the drive, the reserve included.
+    pub free_bytes: u64,
+}

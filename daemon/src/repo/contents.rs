@@ -1,0 +1,54 @@
+//! Contents: what is known of each blob. Revisions share it; it goes with the last of them.
+
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, Row, params};
+
+use super::row;
+use crate::model::file::{BlobId, Revision, Sha256};
+use crate::storage::database::DatabaseError;
+
+/// Adds the content of a revision that shares it with no other yet.
+pub(crate) fn insert(connection: &Connection, revision: &Revision) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO contents (blob_id, size_bytes, sha256, media_type, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection.prepare_cached(sql)?.execute(params![
+        revision.blob.as_str(),
+        row::from_size(revision.size_bytes)?,
+        revision.sha256.to_string(),
+        revision.media_type,
+        revision.created_at.as_millisecond(),
+    ])?;
+    Ok(())
+}
+
+/// Whether a row names this blob.
+pub(crate) fn exists(connection: &Connection, blob: &BlobId) -> Result<bool, DatabaseError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)";
+    Ok(connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?)
+}
+
+/// Forgets those of the contents that no revision has any more, and tells which: their blobs are to be removed once this
+/// is committed.
+pub(crate) fn forget_unused(connection: &Connection, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, DatabaseError> {
+    let sql = "DELETE FROM contents
+               WHERE blob_id = ?1 AND NOT EXISTS (SELECT 1 FROM revisions WHERE blob_id = ?1)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut unused = Vec::new();
+    for blob in blobs {
+        if statement.execute([blob.as_str()])? > 0 {
+            unused.push(blob);
+        }
+    }
+    Ok(unused)
+}
+
+/// The blob that a column names.
+pub(super) fn blob(row: &Row<'_>) -> Result<BlobId, DatabaseError> {
+    BlobId::parse(&row.get::<_, String>("blob_id")?).ok_or(DatabaseError::Value("blob id"))
+}
+
+/// The digest that a column holds.
+pub(super) fn sha256(row: &Row<'_>) -> Result<Sha256, DatabaseError> {
+    let text: String = row.get("sha256")?;
+    let digest = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    digest.map(Sha256).ok_or(DatabaseError::Value("SHA-256"))
+}

@@ -1,0 +1,56 @@
+//! Files that people write as texts.
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use super::Error;
+use super::caller::Caller;
+use super::files::{Files, Saved, Target, Upload};
+use super::transfer::{Content, Piece};
+use crate::model::file::File;
+use crate::model::precondition::Precondition;
+
+/// Longest text that is read and written at once.
+pub(crate) const MAX_TEXT_BYTES: usize = 1024 * 1024;
+
+impl Files {
+    /// Stores a text as it is.
+    pub(crate) async fn store_text(
+        &self,
+        caller: &Caller,
+        target: Target,
+        precondition: Precondition,
+        text: String,
+    ) -> Result<Saved, Error> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(Error::field("text", format!("at most {MAX_TEXT_BYTES} bytes; upload it as a file instead")));
+        }
+        let upload = Upload { target, announced_bytes: Some(text.len() as u64), sha256: None, precondition };
+        let body = futures_util::stream::once(std::future::ready(Ok(Bytes::from(text))));
+        self.store(caller, upload, body).await
+    }
+
+    /// A file as a text.
+    pub(crate) async fn text(&self, caller: &Caller, id: Uuid) -> Result<(File, String), Error> {
+        let file = self.get(caller, id).await?;
+        if file.size_bytes > MAX_TEXT_BYTES as u64 {
+            return Err(Error::NotAText);
+        }
+        let bytes = match self.read(caller, &file, vec![Piece::Part(0..file.size_bytes)]).await? {
+            Content::Whole(bytes) => bytes,
+            Content::Stream(mut blocks) => {
+                let mut bytes = BytesMut::new();
+                while let Some(block) = blocks.recv().await {
+                    bytes.extend_from_slice(&block.map_err(Error::Damaged)?);
+                }
+                // Locking ends the stream early.
+                if (bytes.len() as u64) < file.size_bytes {
+                    return Err(Error::Locked);
+                }
+                bytes.freeze()
+            }
+        };
+        let text = String::from_utf8(bytes.into()).map_err(|_| Error::NotAText)?;
+        Ok((file, text))
+    }
+}
