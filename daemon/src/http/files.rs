@@ -177,12 +177,7 @@ pub(super) async fn edit_text(
     Json(body): Json<FileText, MAX_TEXT_JSON>,
 ) -> Result<Response, Refusal> {
     let precondition = precondition(&headers).map_err(Refusal::Request)?;
-    if precondition.one_of.is_none() {
-        // Nobody learns by this whether there is such a file.
-        files.get(&caller, id).await?;
-        return Err(Error::PreconditionNeeded.into());
-    }
-    Ok(saved(files.store_text(&caller, Target::File(id), precondition, body.text).await?))
+    Ok(saved(files.edit_text(&caller, id, precondition, body.text).await?))
 }
 
 /// List the files directly inside a folder.

@@ -9,6 +9,7 @@ use super::files::{Files, Saved, Target, Upload};
 use super::transfer::{Content, Piece};
 use crate::model::file::File;
 use crate::model::precondition::Precondition;
+use crate::model::role::Action;
 
 /// Longest text that is read and written at once.
 pub(crate) const MAX_TEXT_BYTES: usize = 1024 * 1024;
@@ -28,6 +29,23 @@ impl Files {
         let upload = Upload { target, announced_bytes: Some(text.len() as u64), sha256: None, precondition };
         let body = futures_util::stream::once(std::future::ready(Ok(Bytes::from(text))));
         self.store(caller, upload, body).await
+    }
+
+    /// Gives a file another text. Whoever does not say what they saw is refused.
+    pub(crate) async fn edit_text(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        precondition: Precondition,
+        text: String,
+    ) -> Result<Saved, Error> {
+        caller.require(Action::Add).await?;
+        if precondition.one_of.is_none() {
+            // Nobody learns by this whether there is such a file.
+            self.get(caller, id).await?;
+            return Err(Error::PreconditionNeeded);
+        }
+        self.store_text(caller, Target::File(id), precondition, text).await
     }
 
     /// A file as a text.

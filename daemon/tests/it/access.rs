@@ -184,7 +184,7 @@ fn what_one_does_not_see_looks_exactly_like_what_is_not_there() {
 }
 
 #[test]
-fn two_things_shine_through_a_taken_name_and_a_folder_that_is_not_empty() {
+fn two_things_shine_through_a_taken_name_and_a_folder_that_cannot_be_taken_away() {
     let daemon = Daemon::unlocked();
     let grace = daemon.user("grace", "writer");
     let outer = daemon.send_as(&grace.token, "POST", "/folders", &json!({ "name": "outer" })).expect(201);
@@ -194,7 +194,7 @@ fn two_things_shine_through_a_taken_name_and_a_folder_that_is_not_empty() {
     daemon.send_as(&grace.token, "POST", "/folders", &same).expect_problem(409, "name_taken");
     upload(&daemon, &grace.token, &id(&outer), "hidden").expect_problem(409, "name_taken");
     let path = format!("/folders/{}", id(&outer));
-    daemon.request_as(&grace.token, "DELETE", &path, &[], b"").expect_problem(409, "folder_not_empty");
+    daemon.request_as(&grace.token, "DELETE", &path, &[], b"").expect_problem(403, "forbidden");
 }
 
 #[test]

@@ -101,14 +101,14 @@ fn rows_are_found_by_every_condition_and_by_several() {
 
     assert_eq!(told(&daemon, "action=folder.created").len(), 2);
     assert_eq!(told(&daemon, "action__eq=folder.created&limit=1").len(), 2, "page after page");
-    assert_eq!(told(&daemon, &format!("subject_id={a}")), ["folder.created success", "folder.deleted success"]);
-    assert_eq!(told(&daemon, &format!("subject_id__eq={a}&action=folder.deleted")), ["folder.deleted success"]);
-    assert_eq!(told(&daemon, "request_id=the-one"), ["folder.deleted success"]);
+    assert_eq!(told(&daemon, &format!("subject_id={a}")), ["folder.created success", "folder.trashed success"]);
+    assert_eq!(told(&daemon, &format!("subject_id__eq={a}&action=folder.trashed")), ["folder.trashed success"]);
+    assert_eq!(told(&daemon, "request_id=the-one"), ["folder.trashed success"]);
     assert_eq!(told(&daemon, "outcome=failed").len(), 1);
     assert_eq!(told(&daemon, "outcome=refused"), [""; 0]);
     assert_eq!(told(&daemon, &format!("actor_id={me}&outcome=success&action=folder.created")).len(), 2);
     assert_eq!(told(&daemon, &format!("actor_id={nobody}")), [""; 0]);
-    assert_eq!(told(&daemon, &format!("subject_id={b}&action=folder.deleted")), [""; 0]);
+    assert_eq!(told(&daemon, &format!("subject_id={b}&action=folder.trashed")), [""; 0]);
     assert_eq!(told(&daemon, "action=no.such"), [""; 0]);
 }
 

@@ -82,14 +82,130 @@ fn a_deleted_file_is_gone_bytes_and_all() {
     let blobs = || files_below(&daemon.path("cipher")).len();
     let before = blobs();
     let file = daemon.upload("f", &content(100_000, 1)).expect(201);
-    assert_eq!(blobs(), before + 1);
-    let path = format!("/files/{}", id(&file));
-    daemon.delete(&path).expect(204);
+    daemon.upload("f", &content(100_000, 2)).expect(200);
+    assert_eq!(blobs(), before + 2);
+    daemon.delete(&format!("/files/{}", id(&file))).expect(204);
+    assert_eq!(blobs(), before + 2);
+    daemon.delete(&format!("/trash/{}", id(&file))).expect(204);
     assert_eq!(blobs(), before);
-    daemon.delete(&path).expect_problem(404, "not_found");
-    daemon.get(&path).expect_problem(404, "not_found");
-    daemon.get(&format!("{path}/content")).expect_problem(404, "not_found");
+    daemon.get(&format!("/files/{}/content", id(&file))).expect_problem(404, "not_found");
     daemon.upload("f", b"the name is free again").expect(201);
+}
+
+#[test]
+fn what_is_not_what_its_digest_says_is_not_stored() {
+    let daemon = Daemon::unlocked();
+    let before = files_below(&daemon.path("cipher")).len();
+    let bytes = content(2_000_000, 1);
+    let hex = sha256(&bytes);
+    let base64 = data_encoding::BASE64.encode(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap());
+    let wrong = sha256(b"something else");
+    let digest = format!("sha-256=:{base64}:");
+    let send =
+        |name: &str, headers: &[(&str, &str)]| daemon.request("POST", &format!("/files?name={name}"), headers, &bytes);
+    send("f", &[("x-checksum-sha256", &wrong)]).expect_problem(422, "digest_mismatch");
+    send("f", &[("x-checksum-sha256", "nonsense")]).expect_problem(400, "bad_request");
+    daemon.post("/vault/lock", &serde_json::json!({})).expect(200);
+    assert!(files_below(&daemon.path("cipher")).len() <= before);
+    daemon.unlock();
+    let file = send("f", &[("x-checksum-sha256", &hex)]).expect(201);
+    assert_eq!(send("f", &[("content-digest", &digest)]).expect(200)["revision"], 2);
+    let put = format!("/files/{}/content", id(&file));
+    daemon.request("PUT", &put, &[("content-digest", &digest)], b"x").expect_problem(422, "digest_mismatch");
+    assert_eq!(daemon.get(&format!("/files/{}", id(&file))).expect(200)["revision"], 2);
+}
+
+#[test]
+fn a_file_moves_and_is_renamed_and_copied() {
+    let daemon = Daemon::unlocked();
+    let folder = id(&daemon.post("/folders", &serde_json::json!({ "name": "folder" })).expect(201));
+    let [one, two] = ["one.txt", "two.txt"].map(|name| id(&daemon.upload(name, b"text").expect(201)));
+    let place = |file: &str, body: serde_json::Value| daemon.send("PATCH", &format!("/files/{file}"), &body);
+    let moved = place(&one, serde_json::json!({ "folder_id": folder, "name": "renamed.txt" })).expect(200);
+    assert_eq!((moved["folder_id"].as_str(), moved["name"].as_str()), (Some(folder.as_str()), Some("renamed.txt")));
+    assert_eq!(daemon.get(&format!("/files/{one}/content")).body, b"text");
+    place(&two, serde_json::json!({ "folder_id": folder, "name": "renamed.txt" })).expect_problem(409, "name_taken");
+    place(&two, serde_json::json!({ "name": "folder" })).expect_problem(409, "name_taken");
+    place(&two, serde_json::json!({ "name": "" })).expect_problem(422, "invalid_field");
+    let nobody = "01a1fd16-afea-707b-afb4-166dd8225dae";
+    place(&two, serde_json::json!({ "folder_id": nobody })).expect_problem(404, "not_found");
+    place(nobody, serde_json::json!({ "name": "x" })).expect_problem(404, "not_found");
+    assert_eq!(place(&one, serde_json::json!({ "folder_id": null })).expect(200)["folder_id"], Value::Null);
+    let copy = daemon.post(&format!("/files/{two}/copy"), &serde_json::json!({ "folder_id": folder })).expect(201);
+    assert_eq!((copy["name"].as_str(), copy["revision"].as_u64()), (Some("two.txt"), Some(1)));
+    daemon.post(&format!("/files/{two}/copy"), &serde_json::json!({})).expect_problem(409, "name_taken");
+    daemon.request("PUT", &format!("/files/{two}/content"), &[], b"changed").expect(200);
+    assert_eq!(daemon.get(&format!("/files/{}/content", id(&copy))).body, b"text");
+}
+
+#[test]
+fn what_a_content_is_is_told_by_its_bytes_and_then_by_its_name() {
+    let daemon = Daemon::unlocked();
+    for (name, bytes, expected) in [
+        ("picture.txt", &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], "image/png"),
+        ("page.txt", b"<!DOCTYPE html><script>alert(1)</script>", "text/html"),
+        ("notes.md", b"# Notes\n", "text/markdown"),
+        ("empty", b"", "application/octet-stream"),
+        ("unknown", &[0, 1, 2, 3, 255], "application/octet-stream"),
+    ] {
+        assert_eq!(daemon.upload(name, bytes).expect(201)["media_type"], expected, "{name}");
+    }
+}
+
+#[test]
+fn a_quota_is_kept_before_and_while_bytes_come_in() {
+    let daemon = Daemon::unlocked();
+    let grace = daemon.user("grace", "writer");
+    let quota = |value: Value| {
+        daemon.send("PUT", &format!("/users/{}/storage", grace.id), &serde_json::json!({ "quota_bytes": value }))
+    };
+    quota(serde_json::json!(3_000_000)).expect(204);
+    let upload = |name: &str, size: usize| {
+        daemon.request_as(&grace.token, "POST", &format!("/files?name={name}"), &[], &content(size, 1))
+    };
+    let file = id(&upload("a", 2_000_000).expect(201));
+    // Announced: not a byte is asked for.
+    let token = format!("Bearer {}", grace.token);
+    let mut stream = tcp(daemon.address);
+    let headers = [("authorization", token.as_str()), ("content-length", "1000001"), ("expect", "100-continue")];
+    send_head(&mut stream, "POST", "/api/v1/files?name=b", &headers);
+    read_reply(&mut stream).unwrap().expect_problem(507, "quota_exceeded");
+    // Not announced: refused while it comes in.
+    let mut stream = tcp(daemon.address);
+    let headers = [("authorization", token.as_str()), ("transfer-encoding", "chunked")];
+    send_head(&mut stream, "POST", "/api/v1/files?name=b", &headers);
+    let chunk = [b"200000\r\n".as_slice(), &content(0x0020_0000, 1), b"\r\n"].concat();
+    let _ = stream.write_all(&[chunk.as_slice(), b"0\r\n\r\n"].concat());
+    read_reply(&mut stream).unwrap().expect_problem(507, "quota_exceeded");
+    // Revisions, the trash and copies count.
+    upload("a", 1_000_000).expect(200);
+    upload("c", 1).expect_problem(507, "quota_exceeded");
+    let copy =
+        daemon.send_as(&grace.token, "POST", &format!("/files/{file}/copy"), &serde_json::json!({ "name": "d" }));
+    copy.expect_problem(507, "quota_exceeded");
+    daemon.request_as(&grace.token, "DELETE", &format!("/files/{file}"), &[], b"").expect(204);
+    upload("c", 1).expect_problem(507, "quota_exceeded");
+    let own = daemon.get_as(&grace.token, "/users/me/storage").expect(200);
+    assert_eq!(
+        (&own["trash_bytes"], &own["quota_bytes"]),
+        (&serde_json::json!(3_000_000), &serde_json::json!(3_000_000))
+    );
+    daemon.request_as(&grace.token, "DELETE", &format!("/trash/{file}"), &[], b"").expect(204);
+    upload("c", 3_000_000).expect(201);
+    // What the rules say holds for those who have none of their own.
+    quota(Value::Null).expect(204);
+    upload("d", 1).expect(201);
+    let mut policy = daemon.get("/storage/policy").expect(200);
+    policy["quota_bytes"] = serde_json::json!(10);
+    daemon.send("PUT", "/storage/policy", &policy).expect(204);
+    upload("e", 1).expect_problem(507, "quota_exceeded");
+    let usage = daemon.get("/storage/usage").expect(200);
+    assert_eq!(usage["users"][0]["total_bytes"], 3_000_001);
+    for (field, value) in [("reserve_bytes", 1), ("trash_days", 36_501), ("keep_days", 36_501)] {
+        let mut policy = policy.clone();
+        policy[field] = serde_json::json!(value);
+        daemon.send("PUT", "/storage/policy", &policy).expect_problem(422, "invalid_field");
+    }
 }
 
 #[test]
@@ -111,11 +227,11 @@ fn files_are_listed_page_by_page() {
 #[test]
 fn a_refused_upload_is_refused_before_its_body_is_read() {
     let daemon = Daemon::unlocked();
-    daemon.upload("taken", b"x").expect(201);
+    daemon.post("/folders", &serde_json::json!({ "name": "folder" })).expect(201);
     let token = format!("Bearer {}", daemon.token);
     for (path, authorization, status) in [
         ("/api/v1/files?name=f", "Bearer nonsense", 401),
-        ("/api/v1/files?name=taken", &token, 409),
+        ("/api/v1/files?name=folder", &token, 409),
         ("/api/v1/files?name=a%2Fb", &token, 422),
         ("/api/v1/files?name=f&folder_id=01a1fd16-afea-707b-afb4-166dd8225dae", &token, 404),
         ("/api/v1/files?name=f&unknown=1", &token, 400),
@@ -157,8 +273,9 @@ fn two_uploads_of_one_name_at_once_give_one_file() {
         uploads.into_iter().map(|upload| upload.join().unwrap()).collect()
     });
     assert_eq!(codes.iter().filter(|code| **code == 201).count(), 1, "{codes:?}");
-    assert_eq!(codes.iter().filter(|code| **code == 409).count(), 3, "{codes:?}");
-    assert_eq!(daemon.get("/files").expect(200)["items"].as_array().unwrap().len(), 1);
+    assert_eq!(codes.iter().filter(|code| **code == 200).count(), 3, "{codes:?}");
+    let listed = daemon.get("/files").expect(200)["items"].clone();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["revision"]), (1, &serde_json::json!(4)));
 }
 
 #[test]

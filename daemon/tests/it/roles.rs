@@ -133,7 +133,7 @@ fn aimed(daemon: &Daemon, person: &Person, role: &str, operation: &Operation) ->
 /// Calls an operation with a body that it understands; gives the status and the problem's code.
 fn call(daemon: &Daemon, token: &str, operation: &Operation) -> (u16, String) {
     let (query, body) = request(&operation.method, &operation.path);
-    let mut path = operation.path.clone() + &query;
+    let mut path = operation.path.replace("{number}", "1") + &query;
     while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
         path.replace_range(start..=end, UNKNOWN);
     }
@@ -158,6 +158,15 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("POST", "/files") => return (format!("?name={name}"), None),
         ("GET", "/audit/export") => return ("?format=csv".to_owned(), None),
         ("PUT", "/audit/retention") => json!({ "days": 0 }),
+        ("PUT", path) if path.ends_with("/content") => return (String::new(), None),
+        ("POST", "/texts") => json!({ "name": name, "text": "" }),
+        ("PUT", path) if path.ends_with("/text") => json!({ "text": "" }),
+        ("POST", path) if path.ends_with("/copy") => json!({ "name": name }),
+        ("POST", "/bulk") => json!({ "action": "trash", "items": [UNKNOWN] }),
+        ("PUT", "/storage/policy") => json!({
+            "trash_days": 30, "keep_revisions": 100, "keep_days": 0, "quota_bytes": 0, "reserve_bytes": 33_554_432
+        }),
+        ("PUT", path) if path.starts_with("/users/") && path.ends_with("/storage") => json!({ "quota_bytes": null }),
         ("POST", "/folders" | "/groups") => json!({ "name": name }),
         ("PATCH", path) if path.starts_with("/groups/") => json!({ "name": name }),
         ("PUT", path) if path.ends_with("/access") => json!({ "private": true }),

@@ -57,6 +57,7 @@ fn a_full_drive_refuses_and_loses_nothing() {
     assert!(daemon.get(&format!("/files/{id}/content")).body == kept);
     daemon.post("/folders", &json!({ "name": "the reserve keeps the database going" })).expect(201);
     daemon.delete(&format!("/files/{id}")).expect(204);
+    daemon.delete(&format!("/trash/{id}")).expect(204);
     assert_eq!(daemon.get("/files").expect(200)["items"].as_array().unwrap().len() as u64, number);
 }
 
