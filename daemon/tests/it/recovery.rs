@@ -52,7 +52,11 @@ fn stock_tools_rebuild_the_tree_of_files() {
     let folder = daemon.post("/folders", &json!({ "name": "it's \"quoted\"" })).expect(201);
     let inner = json!({ "parent_id": folder["id"], "name": "caf\u{e9}" });
     let inner = daemon.post("/folders", &inner).expect(201)["id"].as_str().unwrap().to_owned();
-    daemon.request("POST", &format!("/files?folder_id={inner}&name=deep%20one"), &[], b"deep").expect(201);
+    daemon.request("POST", &format!("/files?folder_id={inner}&name=deep%20one"), &[], b"old").expect(201);
+    daemon.request("POST", &format!("/files?folder_id={inner}&name=deep%20one"), &[], b"deep").expect(200);
+    let away = daemon.upload("away", b"in the trash").expect(201)["id"].as_str().unwrap().to_owned();
+    daemon.delete(&format!("/files/{away}")).expect(204);
+    daemon.upload("away", b"in its place").expect(201);
     daemon.stop();
 
     let work = tempfile::tempdir().unwrap();
@@ -77,5 +81,7 @@ fn stock_tools_rebuild_the_tree_of_files() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     assert!(fs::read(output.join("top file.bin")).unwrap() == bytes);
     assert_eq!(fs::read(output.join("it's \"quoted\"/caf\u{e9}/deep one")).unwrap(), b"deep");
-    assert_eq!(crate::harness::files_below(&output).len(), 2);
+    assert_eq!(fs::read(output.join(".trash").join(away).join("away")).unwrap(), b"in the trash");
+    assert_eq!(fs::read(output.join("away")).unwrap(), b"in its place");
+    assert_eq!(crate::harness::files_below(&output).len(), 4);
 }
