@@ -15,6 +15,7 @@ mod second_factors;
 mod secret;
 mod sessions;
 mod storage;
+mod transfer;
 mod users;
 mod variables;
 mod vault;
@@ -42,6 +43,7 @@ pub use storage::{
     Bulk, BulkAction, BulkResult, BulkResults, FolderUsage, ItemKind, RestoredItem, SetQuota, StoragePolicy,
     StorageUsage, TrashEmptied, TrashItem, UserUsage,
 };
+pub use transfer::{CreateArchive, FormPart, FormUploaded, Upload};
 pub use users::{
     ChangePassword, ChangeProfile, ChangeUser, CreateInvitation, CreateUser, Invitation, NewInvitation, Policy,
     Register, ResetPassword, Role, User,

@@ -94,6 +94,10 @@ pub enum ProblemCode {
     LastSecondFactor,
     /// 409: the key slot must stay.
     KeySlotNeeded,
+    /// 409: the upload stands at another offset.
+    WrongOffset,
+    /// 409: a part of the upload is not complete yet.
+    PartIncomplete,
     /// 411: the length of the upload must be announced.
     LengthRequired,
     /// 412: it is not what the caller has seen, as `If-Match` or `If-None-Match` says.
@@ -118,6 +122,10 @@ pub enum ProblemCode {
     Lockdown,
     /// 423: the key file is missing, replaced or damaged.
     KeyFile,
+    /// 423: another request is writing to the upload.
+    UploadBusy,
+    /// 460: the bytes are not what their check sum says.
+    WrongChecksum,
     /// 408: the client stopped sending.
     RequestTimeout,
     /// 429: too many attempts.

@@ -25,6 +25,7 @@ use crate::model::clock::{SharedClock, SystemClock};
 use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
+use crate::service::archives::Archives;
 use crate::service::audit::Context;
 use crate::service::audit_retention;
 use crate::service::bulk::Bulk;
@@ -46,6 +47,7 @@ use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
+use crate::service::uploads::{self, Uploads};
 use crate::service::users::Users;
 use crate::service::variables::Variables;
 use crate::service::vault::{LockReason, Vault, VaultPaths};
@@ -84,14 +86,15 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let clock = clock(options);
     let events = EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]);
     let common = Common::new(Arc::clone(&clock), events);
-    let vault = Vault::start(paths, common.clone(), device, chores(&common));
+    let files = Arc::new(Files::new(common.clone()));
+    let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
+    let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
     let password_check = Arc::new(PasswordCheck::new(&common, Arc::clone(&hasher)));
     let second_factors =
         Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
-    let files = Arc::new(Files::new(common.clone()));
     let folders = Arc::new(Folders::new(common.clone()));
     let trash = Arc::new(Trash::new(common.clone()));
     let services = Services {
@@ -106,6 +109,8 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         files,
         trash,
         storage: Arc::new(StorageRules::new(common.clone())),
+        archives: Arc::new(Archives::new(common.clone())),
+        uploads,
         privacy: Arc::new(Privacy::new(common.clone())),
         groups: Arc::new(Groups::new(common.clone())),
         variables: Arc::new(Variables::new(common.clone())),
@@ -146,7 +151,8 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
 }
 
 /// What goes on by itself while the vault is unlocked.
-fn chores(common: &Common) -> Vec<Chore> {
+fn chores(common: &Common, uploads: &Arc<Uploads>) -> Vec<Chore> {
+    let uploads = Arc::clone(uploads);
     let auditor = common.auditor();
     let (trash, revisions) = (common.clone(), common.clone());
     vec![
@@ -154,6 +160,7 @@ fn chores(common: &Common) -> Vec<Chore> {
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
         chore(move |lease| trash::keep(lease, trash.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),
+        chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),
     ]
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod accounts;
+mod archives;
 mod audit;
 mod audit_export;
 mod conditional;
@@ -14,6 +15,7 @@ mod docs;
 mod extract;
 mod files;
 mod folders;
+mod forms;
 mod groups;
 mod health;
 mod middleware;
@@ -25,6 +27,8 @@ pub(crate) mod server;
 mod sessions;
 mod storage;
 mod trash;
+mod tus;
+mod uploads;
 mod users;
 mod variables;
 mod vault;
@@ -40,6 +44,7 @@ use utoipa_axum::routes;
 use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
+use crate::service::archives::Archives;
 use crate::service::audit::Auditor;
 use crate::service::bulk::Bulk;
 use crate::service::device_links::DeviceLinks;
@@ -51,6 +56,7 @@ use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::storage_policy::StorageRules;
 use crate::service::trash::Trash;
+use crate::service::uploads::Uploads;
 use crate::service::users::Users;
 use crate::service::variables::Variables;
 use crate::service::vault::Vault;
@@ -70,6 +76,8 @@ pub(crate) struct Services {
     pub(crate) trash: Arc<Trash>,
     pub(crate) bulk: Arc<Bulk>,
     pub(crate) storage: Arc<StorageRules>,
+    pub(crate) archives: Arc<Archives>,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) privacy: Arc<Privacy>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) variables: Arc<Variables>,
@@ -122,7 +130,11 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(groups::get, groups::rename, groups::delete))
         .routes(routes!(groups::members))
         .routes(routes!(groups::add_member, groups::remove_member))
+        .routes(routes!(archives::folder))
+        .routes(routes!(archives::create))
         .routes(routes!(files::upload, files::list))
+        .routes(routes!(forms::upload))
+        .merge(uploads::router())
         .routes(routes!(files::get, files::change, files::trash))
         .routes(routes!(files::content, files::replace))
         .routes(routes!(files::copy))

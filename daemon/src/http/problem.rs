@@ -25,6 +25,9 @@ pub(super) enum RequestProblem {
     Unreadable(String),
     Field(FieldProblem),
     NotJson,
+    NotBytes,
+    NotAForm,
+    OtherTusVersion,
     TooLarge { limit_bytes: usize },
     TimedOut,
     RangeOutside { size_bytes: u64 },
@@ -252,6 +255,35 @@ pub(super) fn of_service(error: Error) -> Problem {
         Error::UploadCutShort => {
             problem(400, Code::BadRequest, "The upload ended early", "Nothing was stored. Send it again.")
         }
+        Error::UploadTooLong { limit_bytes } => {
+            let detail =
+                format!("At most {limit_bytes} bytes fit in here. Announce the length that you are going to send.");
+            problem(413, Code::TooLarge, "Too large", &detail)
+        }
+        Error::UploadBusy => {
+            let detail = "Another request is writing to this upload. Wait for its end, then ask for the offset.";
+            problem(423, Code::UploadBusy, "The upload is in use", detail)
+        }
+        Error::WrongOffset { offset } => {
+            let detail = format!("The upload stands at {offset}. Go on from there.");
+            problem(409, Code::WrongOffset, "Another offset", &detail)
+        }
+        Error::WrongChecksum => {
+            let detail = "The bytes are not what their check sum says. None of them was kept; send them again.";
+            problem(460, Code::WrongChecksum, "Check sum mismatch", detail)
+        }
+        Error::FinalUpload => {
+            let detail = "This upload was put together from parts, and takes no bytes of its own.";
+            problem(403, Code::Forbidden, "Not allowed", detail)
+        }
+        Error::PartIncomplete => {
+            let detail = "One of the parts is not complete yet. Finish it, then put them together.";
+            problem(409, Code::PartIncomplete, "A part is not complete", detail)
+        }
+        Error::ArchiveTooLarge { entries } => {
+            let detail = format!("An archive holds at most {entries} files and folders. Take them in several.");
+            problem(413, Code::TooLarge, "Too large", &detail)
+        }
         Error::Damaged(_) => {
             let detail = "The stored bytes do not read back: the drive may be failing. Restore this from a backup.";
             problem(500, Code::Damaged, "Damaged", detail)
@@ -284,6 +316,24 @@ fn of_request(request: RequestProblem) -> Problem {
             Code::UnsupportedMediaType,
             "Unsupported media type",
             "Send JSON, with the header Content-Type: application/json.",
+        ),
+        RequestProblem::NotBytes => problem(
+            415,
+            Code::UnsupportedMediaType,
+            "Unsupported media type",
+            "Send the bytes with the header Content-Type: application/offset+octet-stream.",
+        ),
+        RequestProblem::NotAForm => problem(
+            415,
+            Code::UnsupportedMediaType,
+            "Unsupported media type",
+            "Send a form, with the header Content-Type: multipart/form-data and its boundary.",
+        ),
+        RequestProblem::OtherTusVersion => problem(
+            412,
+            Code::PreconditionFailed,
+            "Another version of tus",
+            "This server speaks tus 1.0.0: send the header Tus-Resumable: 1.0.0.",
         ),
         RequestProblem::TooLarge { limit_bytes } => {
             let detail = format!("The body may have at most {limit_bytes} bytes here.");

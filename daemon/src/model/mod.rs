@@ -19,6 +19,8 @@ pub(crate) mod precondition;
 pub(crate) mod role;
 pub(crate) mod second_factor;
 pub(crate) mod session;
+pub(crate) mod upload;
 pub(crate) mod usage;
 pub(crate) mod user;
 pub(crate) mod variable;
+pub(crate) mod zip;

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -54,6 +54,25 @@ impl Blobs {
             .custom_flags(nix::libc::O_NOFOLLOW)
             .open(&reservation.path)?;
         Ok(BlobWriter { file, reservation })
+    }
+
+    /// Opens a content that is not complete, to go on behind its first `length` bytes. The rest is cut off.
+    pub(crate) fn reopen(&self, id: &BlobId, length: u64) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.path(id))?;
+        if file.metadata()?.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.set_len(length)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+
+    /// Takes a content that a row names already, for another row to name it. It stays, whatever becomes of that.
+    pub(crate) fn adopt(&self, id: BlobId) -> Stored {
+        let path = self.path(&id);
+        lock(&self.in_flight).insert(id.clone());
+        Stored { reservation: Reservation { id, path, in_flight: Arc::clone(&self.in_flight), keep: true } }
     }
 
     /// Opens a content for reading.

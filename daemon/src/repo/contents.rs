@@ -22,7 +22,8 @@ pub(crate) fn insert(connection: &Connection, revision: &Revision) -> Result<(),
 
 /// Whether a row names this blob.
 pub(crate) fn exists(connection: &Connection, blob: &BlobId) -> Result<bool, DatabaseError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)
+                   OR EXISTS (SELECT 1 FROM uploads WHERE blob_id = ?1)";
     Ok(connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?)
 }
 

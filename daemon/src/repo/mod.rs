@@ -20,6 +20,7 @@ pub(crate) mod settings;
 pub(crate) mod store;
 pub(crate) mod trash;
 pub(crate) mod tree;
+pub(crate) mod uploads;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;
@@ -40,6 +41,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0005_access.sql")),
         M::up(include_str!("migrations/0006_variables.sql")),
         M::up(include_str!("migrations/0007_tree.sql")),
+        M::up(include_str!("migrations/0009_uploads.sql")),
     ])
 });
 

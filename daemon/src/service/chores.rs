@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::unlocked::Lease;
 use crate::model::clock::SharedClock;
 
-/// How often [`daily`] looks at the clock: it may be moved.
+/// How often [`every`] looks at the clock: it may be moved.
 const TICK: Duration = Duration::from_secs(5);
 
 /// What [`daily`] waits for.
@@ -28,6 +28,14 @@ pub(super) async fn daily<F>(lease: &Lease, clock: &SharedClock, work: impl Fn()
 where
     F: Future<Output = ()> + Send,
 {
+    every(DAY, lease, clock, work).await;
+}
+
+/// Does something at once and then after each such time, until the vault is locked.
+pub(super) async fn every<F>(pause: Duration, lease: &Lease, clock: &SharedClock, work: impl Fn() -> F + Send)
+where
+    F: Future<Output = ()> + Send,
+{
     let mut locking = std::pin::pin!(lease.locking());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -39,7 +47,7 @@ where
             _ = ticks.tick() => {}
         }
         let now = clock.monotonic();
-        if last.is_none_or(|last| now.saturating_duration_since(last) >= DAY) {
+        if last.is_none_or(|last| now.saturating_duration_since(last) >= pause) {
             last = Some(now);
             work().await;
         }

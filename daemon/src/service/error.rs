@@ -128,6 +128,20 @@ pub(crate) enum Error {
     RequestTimeout,
     #[error("the upload ended early")]
     UploadCutShort,
+    #[error("there is more to come than {limit_bytes} bytes")]
+    UploadTooLong { limit_bytes: u64 },
+    #[error("the upload is being written to")]
+    UploadBusy,
+    #[error("the upload stands at {offset}")]
+    WrongOffset { offset: u64 },
+    #[error("the bytes are not what their check sum says")]
+    WrongChecksum,
+    #[error("an upload that was put together takes no bytes")]
+    FinalUpload,
+    #[error("a part of the upload is not complete")]
+    PartIncomplete,
+    #[error("an archive holds at most {entries} entries")]
+    ArchiveTooLarge { entries: usize },
     #[error("a stored content does not read back")]
     Damaged(#[source] std::io::Error),
     #[error("internal fault: {0}")]

@@ -118,6 +118,25 @@ impl Files {
         access::audited(&self.common, caller, Action::Add, upload.target.id(), read.await).await
     }
 
+    /// Refuses who may not store anything in a folder, before it is known what.
+    pub(crate) async fn admit_some(&self, caller: &Caller, folder_id: Option<Uuid>) -> Result<(), Error> {
+        caller.require(Action::Add).await?;
+        let viewer = access::viewer(caller);
+        let read = caller.store().database.read(move |connection| writable(connection, &viewer, folder_id));
+        access::audited(&self.common, caller, Action::Add, folder_id, read.await).await
+    }
+
+    /// How much a caller may store of whom it is not known yet where it goes.
+    pub(super) async fn allowance(&self, caller: &Caller) -> Result<Allowance, Error> {
+        let owner_id = caller.user.id;
+        let read = caller.store().database.read(move |connection| -> Result<_, Error> {
+            let rules = policy::storage(connection)?;
+            let quota_bytes = quota_left(connection, owner_id, rules.quota_bytes)?;
+            Ok(Allowance { quota_bytes, reserve_bytes: rules.reserve_bytes })
+        });
+        read.await
+    }
+
     /// Refuses what would not leave enough room on the drive, or go over the quota.
     pub(crate) fn check_room(
         &self,
@@ -137,8 +156,19 @@ impl Files {
 
     /// Makes a received content a file or the next revision of one.
     pub(crate) async fn commit(&self, caller: &Caller, upload: Upload, received: Received) -> Result<Saved, Error> {
+        self.commit_with(caller, upload, received, |_, _| Ok(())).await
+    }
+
+    /// As [`Files::commit`]. `also` is done in the same transaction, and told the file's id.
+    pub(super) async fn commit_with(
+        &self,
+        caller: &Caller,
+        upload: Upload,
+        received: Received,
+        also: impl FnOnce(&Transaction<'_>, Uuid) -> Result<(), Error> + Send + 'static,
+    ) -> Result<Saved, Error> {
         let subject = upload.target.id();
-        let (committed, received) = self.try_commit(caller, upload, received).await;
+        let (committed, received) = self.try_commit(caller, upload, received, also).await;
         let committed = received.keep_if(committed);
         let (saved, unused) = access::audited(&self.common, caller, Action::Add, subject, committed).await?;
         let File { id: file_id, folder_id, revision, size_bytes, .. } = saved.file;
@@ -152,6 +182,7 @@ impl Files {
         caller: &Caller,
         upload: Upload,
         received: Received,
+        also: impl FnOnce(&Transaction<'_>, Uuid) -> Result<(), Error> + Send + 'static,
     ) -> (Result<(Saved, Vec<BlobId>), Error>, Received) {
         if upload.sha256.is_some_and(|expected| expected != received.sha256) {
             return (Err(Error::DigestMismatch), received);
@@ -190,6 +221,7 @@ impl Files {
             let action = if saved.created { "file.stored" } else { "file.revised" };
             let entry = common.auditor.entry(&context, action, Outcome::Success, Some(saved.file.id));
             audit::insert(transaction, &entry)?;
+            also(transaction, saved.file.id)?;
             Ok((saved, unused))
         });
         (committed.await, received)

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod accounts;
 pub(crate) mod api_keys;
+pub(crate) mod archives;
 mod attempts;
 pub(crate) mod audit;
 pub(crate) mod audit_retention;
@@ -43,6 +44,10 @@ pub(crate) mod transfer;
 pub(crate) mod trash;
 mod tree;
 pub(crate) mod unlocked;
+pub(crate) mod upload_checksum;
+mod upload_parts;
+mod upload_writer;
+pub(crate) mod uploads;
 pub(crate) mod users;
 pub(crate) mod variables;
 pub(crate) mod vault;

@@ -22,7 +22,7 @@ use crate::repo::store::Store;
 use crate::storage::capacity;
 
 /// What is written to gocryptfs at once. It is six times faster with 1 MiB than with 4 KiB, and must stay aligned.
-const WRITE_BYTES: usize = 1024 * 1024;
+pub(super) const WRITE_BYTES: usize = 1024 * 1024;
 
 /// What is read at once; the kernel reads ahead.
 pub(super) const READ_BYTES: usize = 256 * 1024;
@@ -34,7 +34,7 @@ const READ_AHEAD: usize = 2;
 pub(crate) const FIRST_BYTES: usize = 4096;
 
 /// How long a client may stay silent in the middle of an upload.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The connection broke, or the client sent something else than it announced.
 #[derive(Debug, thiserror::Error)]
@@ -319,7 +319,7 @@ pub(super) fn read_into(block: &mut BytesMut, file: &std::fs::File, start: u64, 
     file.read_exact_at(&mut block[before..], start)
 }
 
-async fn step<T: Send + 'static>(
+pub(super) async fn step<T: Send + 'static>(
     operation: &'static str,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Error> {

@@ -148,6 +148,13 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::TooManyAttempts { .. }
         | Error::Busy
         | Error::RequestTimeout
+        | Error::UploadTooLong { .. }
+        | Error::UploadBusy
+        | Error::WrongOffset { .. }
+        | Error::WrongChecksum
+        | Error::FinalUpload
+        | Error::PartIncomplete
+        | Error::ArchiveTooLarge { .. }
         | Error::UploadCutShort => None,
     }
 }

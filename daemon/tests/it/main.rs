@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod archives;
 mod audit;
 #[expect(dead_code, reason = "the passkeys' unit tests use the rest of it")]
 mod authenticator;
@@ -23,6 +24,7 @@ mod downloads;
 mod files;
 mod flood;
 mod folders;
+mod forms;
 mod groups;
 mod harness;
 mod hygiene;
@@ -40,6 +42,7 @@ mod startup;
 mod storage;
 mod trash;
 mod tree;
+mod uploads;
 mod variables;
 mod vault;
 mod watchdog;

@@ -170,6 +170,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("POST", "/folders" | "/groups") => json!({ "name": name }),
         ("PATCH", path) if path.starts_with("/groups/") => json!({ "name": name }),
         ("PUT", path) if path.ends_with("/access") => json!({ "private": true }),
+        ("POST", "/archives") => json!({ "items": [UNKNOWN] }),
         ("POST", "/users") => json!({ "username": name, "password": PASSWORD }),
         ("PUT", "/users/me/password") => json!({ "current_password": "wrong", "new_password": "quiet marble lantern" }),
         ("PUT", path) if path.starts_with("/users/") && path.ends_with("/password") => new_password,

@@ -1,0 +1,72 @@
+//! Reads complete parts of an upload one behind the other.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+
+use super::Error;
+use super::transfer::{self, BodyError, Content, READ_BYTES, Source};
+use super::unlocked::Lease;
+use crate::model::upload::Upload;
+
+/// All bytes of the parts. One that does not read back ends the stream by an error.
+pub(super) async fn read(
+    lease: &Lease,
+    parts: Vec<Upload>,
+) -> Result<impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>, Error> {
+    let reader = lease.clone();
+    let content = transfer::stream(lease, move |_| Ok(Parts { lease: reader, parts: parts.into(), current: None }));
+    let (first, rest) = match content.await? {
+        Content::Whole(bytes) => (Some(Ok(bytes)), None),
+        Content::Stream(receiver) => (None, Some(receiver)),
+    };
+    let rest = stream::unfold(rest, |receiver| async move {
+        let mut receiver = receiver?;
+        let block = receiver.recv().await?;
+        Some((block.map_err(|_| BodyError), Some(receiver)))
+    });
+    Ok(stream::iter(first).chain(rest))
+}
+
+/// Parts on their way into the whole. Blocks the thread.
+struct Parts {
+    lease: Lease,
+    parts: VecDeque<Upload>,
+    current: Option<Reading>,
+}
+
+struct Reading {
+    file: std::fs::File,
+    read_bytes: u64,
+}
+
+impl Source for Parts {
+    fn block(&mut self) -> std::io::Result<Bytes> {
+        let mut block = BytesMut::with_capacity(READ_BYTES);
+        while block.len() < READ_BYTES {
+            let Some(part) = self.parts.front() else { break };
+            let reading = match &mut self.current {
+                Some(reading) => reading,
+                empty => {
+                    let blob = part.blob.as_ref().ok_or(std::io::ErrorKind::NotFound)?;
+                    empty.insert(Reading { file: self.lease.store().blobs.open(blob)?, read_bytes: 0 })
+                }
+            };
+            let left = part.stored_bytes - reading.read_bytes;
+            let length = left.min((READ_BYTES - block.len()) as u64);
+            transfer::read_into(&mut block, &reading.file, reading.read_bytes, length)?;
+            reading.read_bytes += length;
+            if length == left {
+                block.extend_from_slice(&part.tail);
+                self.parts.pop_front();
+                self.current = None;
+            }
+        }
+        Ok(block.freeze())
+    }
+
+    fn is_done(&self) -> bool {
+        self.parts.is_empty()
+    }
+}
