@@ -25,12 +25,12 @@ use cli::{Cli, Command, FirstBoot};
 use exit::Failure;
 use model::clock::SystemClock;
 use service::device::Device;
-use storage::gocryptfs;
+use storage::{gocryptfs, sandbox};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == gocryptfs::SHIM_ARGUMENT) {
-        let code = gocryptfs::become_gocryptfs(&arguments.split_off(1));
+    if let Some(become_other) = shim(arguments.first()) {
+        let code = become_other(&arguments.split_off(1));
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let command = Cli::parse().command;
@@ -47,6 +47,16 @@ fn main() -> ExitCode {
             log::error!("{failure}");
             failure.code()
         }
+    }
+}
+
+/// What this program does in place of its own work when it starts itself, before it becomes another one.
+fn shim(first: Option<&OsString>) -> Option<fn(&[OsString]) -> i32> {
+    match first?.to_str()? {
+        gocryptfs::SHIM_ARGUMENT => Some(gocryptfs::become_gocryptfs),
+        sandbox::SHIM_ARGUMENT => Some(sandbox::keep_watch),
+        sandbox::INNER_ARGUMENT => Some(sandbox::become_program),
+        _ => None,
     }
 }
 

@@ -3,9 +3,11 @@
 //! Knows nothing of users and files. The only layer that starts processes.
 
 pub(crate) mod capacity;
+pub(crate) mod converters;
 pub(crate) mod database;
 pub(crate) mod durable;
 pub(crate) mod gocryptfs;
 pub(crate) mod hygiene;
 pub(crate) mod journal;
 pub(crate) mod namespace;
+pub(crate) mod sandbox;
