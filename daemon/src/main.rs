@@ -25,7 +25,7 @@ use cli::{Cli, Command, FirstBoot};
 use exit::Failure;
 use model::clock::SystemClock;
 use service::device::Device;
-use storage::{gocryptfs, sandbox};
+use storage::{converters, gocryptfs, pictures, sandbox};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -56,6 +56,7 @@ fn shim(first: Option<&OsString>) -> Option<fn(&[OsString]) -> i32> {
         gocryptfs::SHIM_ARGUMENT => Some(gocryptfs::become_gocryptfs),
         sandbox::SHIM_ARGUMENT => Some(sandbox::keep_watch),
         sandbox::INNER_ARGUMENT => Some(sandbox::become_program),
+        converters::PICTURE_ARGUMENT => Some(pictures::serve_wish),
         _ => None,
     }
 }

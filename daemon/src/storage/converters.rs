@@ -2,12 +2,13 @@
 //! picture formats, and the text of documents.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use super::sandbox::{Excess, INPUT, Job, SandboxError, run};
+use super::pictures::Wish;
+use super::sandbox::{Excess, INPUT, Job, OURSELVES, SandboxError, run, run_into};
 
 /// Address space of a program; most of it is what libraries reserve and never use.
 const MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
@@ -20,6 +21,12 @@ const PICTURE_BYTES: usize = 64 * 1024 * 1024;
 /// name what they are to write.
 const OUTPUT_LINK: &str = "picture.jpg";
 
+/// The first argument by which this program becomes the reader of one picture; see `pictures.rs`.
+pub(crate) const PICTURE_ARGUMENT: &str = "__picture";
+
+/// Address space of the reader of pictures: the decoded one and what is made of it.
+const READER_MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
 /// What both older and newer versions of libheif call their program.
 const HEIF_PROGRAMS: [&str; 2] = ["heif-dec", "heif-convert"];
 
@@ -28,8 +35,31 @@ pub(crate) fn film_picture(film: File, side: u32, stop: &dyn Fn() -> bool) -> Re
     let input = format!("file:{INPUT}");
     let scale = format!("scale='min({side},iw)':'min({side},ih)':force_original_aspect_ratio=decrease");
     let arguments = [
-        "-nostdin", "-v", "quiet", "-protocol_whitelist", "file,pipe", "-threads", "1", "-i", &input, "-an", "-sn", "-dn",
-        "-map_metadata", "-1", "-frames:v", "1", "-vf", &scale, "-pix_fmt", "bgr24", "-c:v", "bmp", "-f", "image2pipe", "pipe:1",
+        "-nostdin",
+        "-v",
+        "quiet",
+        "-protocol_whitelist",
+        "file,pipe",
+        "-threads",
+        "1",
+        "-i",
+        &input,
+        "-an",
+        "-sn",
+        "-dn",
+        "-map_metadata",
+        "-1",
+        "-frames:v",
+        "1",
+        "-vf",
+        &scale,
+        "-pix_fmt",
+        "bgr24",
+        "-c:v",
+        "bmp",
+        "-f",
+        "image2pipe",
+        "pipe:1",
     ];
     run(job("ffmpeg", &arguments, film), stop)
 }
@@ -57,6 +87,21 @@ pub(crate) fn heif_picture(picture: &File, directory: &Path, stop: &dyn Fn() -> 
         }
     }
     result
+}
+
+/// Serves a wish about a picture in a format that we know, in a confined process of our own. What it makes goes to
+/// `sink`, in pieces.
+pub(crate) fn picture(
+    picture: File,
+    wish: Wish,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), SandboxError> {
+    let arguments = wish.arguments();
+    let [word, first, second] = arguments.each_ref().map(String::as_str);
+    let arguments = [PICTURE_ARGUMENT, word, first, second];
+    let job = Job { memory_bytes: READER_MEMORY_BYTES, output_bytes: 1 << 30, ..job(OURSELVES, &arguments, picture) };
+    run_into(job, sink, stop)
 }
 
 /// The text of a PDF, of which the rest is left out when it is longer than that.

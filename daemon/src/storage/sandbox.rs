@@ -31,6 +31,9 @@ pub(crate) const SHIM_ARGUMENT: &str = "__sandbox";
 /// The first argument by which this program becomes the other one; see [`become_program`].
 pub(crate) const INNER_ARGUMENT: &str = "__sandboxed";
 
+/// This program, whatever happened to its file.
+pub(crate) const OURSELVES: &str = "/proc/self/exe";
+
 /// The content, as the program may open it.
 pub(crate) const INPUT: &str = "/proc/self/fd/0";
 
@@ -111,7 +114,7 @@ pub(crate) enum SandboxError {
     #[error("the program took too long")]
     TimedOut,
     #[error("the program gave more than it may")]
-    TooMuch(Vec<u8>),
+    TooMuch,
     #[error("the program was stopped")]
     Stopped,
     #[error("the program ended with {0}")]
@@ -122,9 +125,24 @@ pub(crate) enum SandboxError {
 
 /// Runs a program to its end and gives what it wrote. Blocks; ends soon after `stop` says so.
 pub(crate) fn run(job: Job<'_>, stop: &dyn Fn() -> bool) -> Result<Vec<u8>, SandboxError> {
+    let mut output = Vec::new();
+    let mut collect = |piece: &[u8]| {
+        output.extend_from_slice(piece);
+        Ok(())
+    };
+    run_into(job, &mut collect, stop)?;
+    Ok(output)
+}
+
+/// As [`run`], for an output that is too long to be held.
+pub(crate) fn run_into(
+    job: Job<'_>,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), SandboxError> {
     let path = find(job.program).ok_or_else(|| SandboxError::NotInstalled(job.program.to_owned()))?;
     let deadline = Instant::now() + job.patience;
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(OURSELVES);
     command.arg(SHIM_ARGUMENT).arg(job.memory_bytes.to_string()).arg(job.cpu_s.to_string());
     command.arg(path).args(job.arguments);
     // What it complains of may quote the content.
@@ -133,23 +151,23 @@ pub(crate) fn run(job: Job<'_>, stop: &dyn Fn() -> bool) -> Result<Vec<u8>, Sand
     let mut running = Running { child: command.spawn()?, ended: false };
     // Our copy of the content's descriptor went into the command.
     drop(command);
-    let output = match running.read(job.output_bytes, deadline, stop) {
-        Err(SandboxError::TooMuch(mut output)) if job.excess == Excess::Cut => {
-            output.truncate(job.output_bytes);
-            return Ok(output);
-        }
+    match running.read(job.output_bytes, sink, deadline, stop) {
+        Err(SandboxError::TooMuch) if job.excess == Excess::Cut => return Ok(()),
         other => other?,
-    };
+    }
     let status = running.end(deadline)?;
     match status.code() {
-        Some(0) => Ok(output),
+        Some(0) => Ok(()),
         Some(EXIT_NO_SANDBOX) => Err(SandboxError::NotConfined),
         Some(_) | None => Err(SandboxError::Failed(status)),
     }
 }
 
 /// Where a program lies.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    if program == OURSELVES {
+        return Some(program.into());
+    }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| {
         path.is_absolute() && path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
@@ -164,10 +182,16 @@ struct Running {
 
 impl Running {
     /// Reads until the program closes its output.
-    fn read(&mut self, limit: usize, deadline: Instant, stop: &dyn Fn() -> bool) -> Result<Vec<u8>, SandboxError> {
-        let mut output = Vec::new();
-        let Some(mut pipe) = self.child.stdout.take() else { return Ok(output) };
+    fn read(
+        &mut self,
+        limit: usize,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        deadline: Instant,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), SandboxError> {
+        let Some(mut pipe) = self.child.stdout.take() else { return Ok(()) };
         let mut buffer = vec![0; READ_BYTES];
+        let mut left = limit;
         loop {
             if stop() {
                 return self.give_up(pipe, SandboxError::Stopped);
@@ -180,11 +204,15 @@ impl Running {
             }
             let read = pipe.read(&mut buffer)?;
             if read == 0 {
-                return Ok(output);
+                return Ok(());
             }
-            output.extend_from_slice(buffer.get(..read).unwrap_or_default());
-            if output.len() > limit {
-                return self.give_up(pipe, SandboxError::TooMuch(output));
+            let piece = buffer.get(..read.min(left)).unwrap_or_default();
+            left -= piece.len();
+            if let Err(error) = sink(piece) {
+                return self.give_up(pipe, SandboxError::Io(error));
+            }
+            if piece.len() < read {
+                return self.give_up(pipe, SandboxError::TooMuch);
             }
         }
     }
@@ -256,7 +284,7 @@ pub(crate) fn keep_watch(arguments: &[OsString]) -> i32 {
     if !confined {
         return EXIT_NO_SANDBOX;
     }
-    match Command::new("/proc/self/exe").arg(INNER_ARGUMENT).args(arguments).env_clear().status() {
+    match Command::new(OURSELVES).arg(INNER_ARGUMENT).args(arguments).env_clear().status() {
         Ok(status) => status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(EXIT_NOT_STARTED),
         Err(_) => EXIT_NO_SANDBOX,
     }
