@@ -100,6 +100,14 @@ pub enum ProblemCode {
     PartIncomplete,
     /// 411: the length of the upload must be announced.
     LengthRequired,
+    /// 404: the small picture is not made yet; ask again in a moment.
+    ThumbnailPending,
+    /// 404: no small picture can be made of this content.
+    ThumbnailFailed,
+    /// 404: nothing here makes small pictures of this kind of file.
+    ThumbnailUnsupported,
+    /// 422: the picture moves, is damaged or too large, or has a format that is not turned.
+    PictureNotTurned,
     /// 412: it is not what the caller has seen, as `If-Match` or `If-None-Match` says.
     PreconditionFailed,
     /// 428: say by `If-Match` what you have seen.

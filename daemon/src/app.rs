@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::addon::activity::Activity;
 use crate::addon::storage_reserve::StorageReserve;
+use crate::addon::thumbnails::WakeThumbnails;
 use crate::cli::Serve;
 use crate::exit::Failure;
 use crate::http::{self, Services};
@@ -45,6 +46,7 @@ use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
+use crate::service::thumbnails::{self, Thumbnails, Wake};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
 use crate::service::uploads::{self, Uploads};
@@ -84,11 +86,16 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let control = listen_locally(&options.control_socket())?;
 
     let clock = clock(options);
-    let events = EventBus::start(vec![Box::new(StorageReserve)], vec![Arc::new(Activity)]);
+    let wake = Wake::default();
+    let events = EventBus::start(
+        vec![Box::new(StorageReserve)],
+        vec![Arc::new(Activity), Arc::new(WakeThumbnails(wake.clone()))],
+    );
     let common = Common::new(Arc::clone(&clock), events);
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads));
+    let vault = Vault::start(paths, common.clone(), device, chores(&common, wake));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
@@ -111,6 +118,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         storage: Arc::new(StorageRules::new(common.clone())),
         archives: Arc::new(Archives::new(common.clone())),
         uploads,
+        thumbnails: Arc::new(Thumbnails),
         privacy: Arc::new(Privacy::new(common.clone())),
         groups: Arc::new(Groups::new(common.clone())),
         variables: Arc::new(Variables::new(common.clone())),
@@ -153,6 +161,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
 /// What goes on by itself while the vault is unlocked.
 fn chores(common: &Common, uploads: &Arc<Uploads>) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
+fn chores(common: &Common, wake: Wake) -> Vec<Chore> {
     let auditor = common.auditor();
     let (trash, revisions) = (common.clone(), common.clone());
     vec![
@@ -161,6 +170,7 @@ fn chores(common: &Common, uploads: &Arc<Uploads>) -> Vec<Chore> {
         chore(move |lease| trash::keep(lease, trash.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),
         chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),
+        chore(move |lease| thumbnails::make(lease, wake.clone())),
     ]
 }
 

@@ -2,3 +2,4 @@
 
 pub(crate) mod activity;
 pub(crate) mod storage_reserve;
+pub(crate) mod thumbnails;

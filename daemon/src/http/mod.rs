@@ -26,6 +26,7 @@ mod second_factors;
 pub(crate) mod server;
 mod sessions;
 mod storage;
+mod thumbnails;
 mod trash;
 mod tus;
 mod uploads;
@@ -55,6 +56,7 @@ use crate::service::health::HealthCheck;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::storage_policy::StorageRules;
+use crate::service::thumbnails::Thumbnails;
 use crate::service::trash::Trash;
 use crate::service::uploads::Uploads;
 use crate::service::users::Users;
@@ -78,6 +80,7 @@ pub(crate) struct Services {
     pub(crate) storage: Arc<StorageRules>,
     pub(crate) archives: Arc<Archives>,
     pub(crate) uploads: Arc<Uploads>,
+    pub(crate) thumbnails: Arc<Thumbnails>,
     pub(crate) privacy: Arc<Privacy>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) variables: Arc<Variables>,
@@ -138,6 +141,7 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(files::get, files::change, files::trash))
         .routes(routes!(files::content, files::replace))
         .routes(routes!(files::copy))
+        .routes(routes!(thumbnails::get))
         .routes(routes!(files::create_text))
         .routes(routes!(files::text, files::edit_text))
         .routes(routes!(revisions::list))

@@ -146,6 +146,24 @@ pub(super) fn of_service(error: Error) -> Problem {
             problem(403, Code::SessionNeeded, "Log in for this", detail)
         }
         Error::NotFound(what) => problem(404, Code::NotFound, "Not found", &format!("There is no such {what}.")),
+        Error::ThumbnailPending => {
+            let detail = "The small picture is going to be made. Ask again in a moment.";
+            problem(404, Code::ThumbnailPending, "Not made yet", detail)
+        }
+        Error::ThumbnailFailed { reason } => {
+            let detail = format!("No small picture can be made: {}.", reason.unwrap_or_default());
+            problem(404, Code::ThumbnailFailed, "No small picture", &detail)
+        }
+        Error::NoThumbnail { reason } => {
+            let reason = reason.unwrap_or_else(|| "files of this kind have none".to_owned());
+            problem(
+                404,
+                Code::ThumbnailUnsupported,
+                "No small picture",
+                &format!("There is no small picture: {reason}."),
+            )
+        }
+        Error::PictureNotTurned(detail) => problem(422, Code::PictureNotTurned, "The picture cannot be turned", detail),
         Error::NameTaken => {
             let detail = "There is something of that name in the folder already. Choose another name.";
             problem(409, Code::NameTaken, "The name is taken", detail)

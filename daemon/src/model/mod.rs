@@ -19,6 +19,7 @@ pub(crate) mod precondition;
 pub(crate) mod role;
 pub(crate) mod second_factor;
 pub(crate) mod session;
+pub(crate) mod thumbnail;
 pub(crate) mod upload;
 pub(crate) mod usage;
 pub(crate) mod user;

@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Row, params};
 
-use super::row;
+use super::{row, thumbnails};
 use crate::model::file::{BlobId, Revision, Sha256};
 use crate::storage::database::DatabaseError;
 
@@ -25,6 +25,9 @@ pub(crate) fn exists(connection: &Connection, blob: &BlobId) -> Result<bool, Dat
     let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)
                    OR EXISTS (SELECT 1 FROM uploads WHERE blob_id = ?1)";
     Ok(connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?)
+    let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)";
+    let is_content: bool = connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?;
+    Ok(is_content || thumbnails::refers_to(connection, blob)?)
 }
 
 /// Forgets those of the contents that no revision has any more, and tells which: their blobs are to be removed once this
@@ -35,8 +38,10 @@ pub(crate) fn forget_unused(connection: &Connection, blobs: Vec<BlobId>) -> Resu
     let mut statement = connection.prepare_cached(sql)?;
     let mut unused = Vec::new();
     for blob in blobs {
+        let pictures = thumbnails::blobs(connection, &blob)?;
         if statement.execute([blob.as_str()])? > 0 {
             unused.push(blob);
+            unused.extend(pictures);
         }
     }
     Ok(unused)

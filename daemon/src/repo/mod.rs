@@ -5,6 +5,7 @@ pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod blobs;
+pub(crate) mod byte_cache;
 pub(crate) mod contents;
 pub(crate) mod device_links;
 pub(crate) mod files;
@@ -18,6 +19,7 @@ pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod store;
+pub(crate) mod thumbnails;
 pub(crate) mod trash;
 pub(crate) mod tree;
 pub(crate) mod uploads;
@@ -42,6 +44,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0006_variables.sql")),
         M::up(include_str!("migrations/0007_tree.sql")),
         M::up(include_str!("migrations/0009_uploads.sql")),
+        M::up(include_str!("migrations/0008_thumbnails.sql")),
     ])
 });
 

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::blobs::Blobs;
+use super::byte_cache::ByteCache;
 use super::{access, files, migrate, policy, second_factors, sessions, users};
 use crate::model::access::Viewer;
 use crate::model::file::File;
@@ -21,6 +22,9 @@ const FILES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 /// Sessions kept in memory; each request needs one.
 const SESSIONS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
+/// Small pictures kept in memory: some hundreds of both sizes.
+const SMALL_PICTURES_BYTES: usize = 16 * 1024 * 1024;
+
 /// The database file inside the mount point.
 const DATABASE: &str = "coffer.db";
 
@@ -30,6 +34,8 @@ pub(crate) struct Store {
     pub(crate) database: Database,
     /// The contents.
     pub(crate) blobs: Blobs,
+    /// Contents of small pictures.
+    pub(crate) small_pictures: ByteCache,
     mount_point: PathBuf,
     // Filled and emptied by the database's thread alone, so that a row which is read just before it changes cannot
     // be put into the cache just after.
@@ -66,6 +72,7 @@ impl Store {
         Ok(Self {
             database: Database::start(connection)?,
             blobs: Blobs::new(mount_point),
+            small_pictures: ByteCache::new(SMALL_PICTURES_BYTES),
             mount_point: mount_point.to_owned(),
             files: Arc::new(Mutex::new(LruCache::new(FILES))),
             sessions: Arc::new(Mutex::new(LruCache::new(SESSIONS))),
@@ -166,6 +173,7 @@ impl Store {
     /// Closes the database and empties the caches. Blocks.
     pub(crate) fn close(&self) {
         self.database.close();
+        self.small_pictures.clear();
         lock(&self.files).clear();
         lock(&self.sessions).clear();
         *lock(&self.anything_private) = None;

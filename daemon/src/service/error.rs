@@ -59,6 +59,14 @@ pub(crate) enum Error {
     SessionNeeded,
     #[error("no such {0}")]
     NotFound(&'static str),
+    #[error("the small picture is not made yet")]
+    ThumbnailPending,
+    #[error("no small picture could be made")]
+    ThumbnailFailed { reason: Option<String> },
+    #[error("there is no small picture of this kind of file")]
+    NoThumbnail { reason: Option<String> },
+    #[error("the picture cannot be turned: {0}")]
+    PictureNotTurned(&'static str),
     #[error("the name is taken")]
     NameTaken,
     #[error("the user name is taken")]

@@ -38,6 +38,7 @@ pub(crate) mod storage_policy;
 pub(crate) mod sweep;
 pub(crate) mod texts;
 pub(crate) mod throttle;
+pub(crate) mod thumbnails;
 pub(crate) mod tokens;
 pub(crate) mod totp;
 pub(crate) mod transfer;

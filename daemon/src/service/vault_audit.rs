@@ -130,6 +130,10 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::SessionNeeded
         | Error::NotFound(_)
         | Error::NameTaken
+        | Error::ThumbnailPending
+        | Error::ThumbnailFailed { .. }
+        | Error::NoThumbnail { .. }
+        | Error::PictureNotTurned(_)
         | Error::PreconditionFailed
         | Error::PreconditionNeeded
         | Error::DigestMismatch

@@ -7,6 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
 use super::pictures::Wish;
 use super::sandbox::{Excess, INPUT, Job, OURSELVES, SandboxError, run, run_into};
 
@@ -102,6 +104,11 @@ pub(crate) fn picture(
     let arguments = [PICTURE_ARGUMENT, word, first, second];
     let job = Job { memory_bytes: READER_MEMORY_BYTES, output_bytes: 1 << 30, ..job(OURSELVES, &arguments, picture) };
     run_into(job, sink, stop)
+}
+
+/// An empty file that lies in memory alone.
+pub(crate) fn memory_file() -> io::Result<File> {
+    Ok(memfd_create("picture", MFdFlags::MFD_CLOEXEC)?.into())
 }
 
 /// The text of a PDF, of which the rest is left out when it is longer than that.

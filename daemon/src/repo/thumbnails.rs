@@ -1,0 +1,128 @@
+//! Small pictures of contents: which are to be made, which are there, and why some are not.
+
+use std::collections::HashMap;
+
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::row;
+use crate::model::file::{BlobId, Sha256};
+use crate::model::thumbnail::{Side, SmallPicture, Thumbnail, ThumbnailState};
+use crate::storage::database::DatabaseError;
+
+/// A content of which small pictures are to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) source: BlobId,
+    pub(crate) media_type: String,
+}
+
+/// The one that has waited longest.
+pub(crate) fn next(connection: &Connection) -> Result<Option<Pending>, DatabaseError> {
+    let sql = "SELECT source_id AS blob_id, media_type FROM thumbnails JOIN contents ON blob_id = source_id
+               WHERE state = 'pending' ORDER BY number LIMIT 1";
+    row::first(connection.prepare_cached(sql)?.query([])?, |row| {
+        Ok(Pending { source: blob(row)?, media_type: row.get("media_type")? })
+    })
+}
+
+/// Writes down what became of a pending one. False when its content is gone meanwhile, or somebody else did it.
+pub(crate) fn settle(
+    connection: &Connection,
+    source: &BlobId,
+    result: &Thumbnail,
+    missing_tool: Option<&str>,
+    pictures: &[SmallPicture],
+) -> Result<bool, DatabaseError> {
+    let sql = "UPDATE thumbnails SET state = ?2, reason = ?3, missing_tool = ?4
+               WHERE source_id = ?1 AND state = 'pending'";
+    let values = params![source.as_str(), result.state.name(), result.reason, missing_tool];
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
+        return Ok(false);
+    }
+    let sql =
+        "INSERT INTO small_pictures (source_id, side_px, blob_id, size_bytes, sha256) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut statement = connection.prepare_cached(sql)?;
+    for picture in pictures {
+        statement.execute(params![
+            source.as_str(),
+            picture.side.px(),
+            picture.blob.as_str(),
+            i64::try_from(picture.size_bytes).map_err(|_| DatabaseError::Value("size"))?,
+            picture.sha256.to_string(),
+        ])?;
+    }
+    Ok(true)
+}
+
+/// The programs for want of which some were not made.
+pub(crate) fn missing_tools(connection: &Connection) -> Result<Vec<String>, DatabaseError> {
+    let sql = "SELECT DISTINCT missing_tool FROM thumbnails WHERE missing_tool IS NOT NULL";
+    row::all(connection.prepare_cached(sql)?.query([])?, |row| Ok(row.get(0)?))
+}
+
+/// Queues again what was not made for want of a program.
+pub(crate) fn retry(connection: &Connection, tool: &str) -> Result<usize, DatabaseError> {
+    let sql = "UPDATE thumbnails SET state = 'pending', reason = NULL, missing_tool = NULL WHERE missing_tool = ?1";
+    Ok(connection.prepare_cached(sql)?.execute([tool])?)
+}
+
+/// What became of the small pictures of a content. None when its kind has none.
+pub(crate) fn find(connection: &Connection, source: &BlobId) -> Result<Option<Thumbnail>, DatabaseError> {
+    let mut statement = connection.prepare_cached("SELECT state, reason FROM thumbnails WHERE source_id = ?1")?;
+    row::first(statement.query([source.as_str()])?, thumbnail)
+}
+
+/// As [`find`], for many contents with one query.
+pub(crate) fn find_all(
+    connection: &Connection,
+    sources: &[BlobId],
+) -> Result<HashMap<BlobId, Thumbnail>, DatabaseError> {
+    let list = serde_json::Value::from_iter(sources.iter().map(BlobId::as_str)).to_string();
+    let sql =
+        "SELECT source_id AS blob_id, state, reason FROM json_each(?1) CROSS JOIN thumbnails ON source_id = value";
+    let found = row::all(connection.prepare_cached(sql)?.query([list])?, |row| Ok((blob(row)?, thumbnail(row)?)))?;
+    Ok(found.into_iter().collect())
+}
+
+/// A small picture of a content.
+pub(crate) fn picture(
+    connection: &Connection,
+    source: &BlobId,
+    side: Side,
+) -> Result<Option<SmallPicture>, DatabaseError> {
+    let sql = "SELECT blob_id, size_bytes, sha256 FROM small_pictures WHERE source_id = ?1 AND side_px = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    row::first(statement.query(params![source.as_str(), side.px()])?, |row| {
+        let sha256: String = row.get("sha256")?;
+        let digest = HEXLOWER.decode(sha256.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        Ok(SmallPicture {
+            side,
+            blob: blob(row)?,
+            size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")?).map_err(|_| DatabaseError::Value("size"))?,
+            sha256: digest.map(Sha256).ok_or(DatabaseError::Value("SHA-256"))?,
+        })
+    })
+}
+
+/// The blobs of the small pictures of a content. Ask before it is deleted: their rows go with its own.
+pub(crate) fn blobs(connection: &Connection, source: &BlobId) -> Result<Vec<BlobId>, DatabaseError> {
+    let mut statement = connection.prepare_cached("SELECT blob_id FROM small_pictures WHERE source_id = ?1")?;
+    row::all(statement.query([source.as_str()])?, blob)
+}
+
+/// Whether a blob is a small picture.
+pub(crate) fn refers_to(connection: &Connection, blob: &BlobId) -> Result<bool, DatabaseError> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM small_pictures WHERE blob_id = ?1")?;
+    Ok(statement.query_row([blob.as_str()], |_| Ok(())).optional()?.is_some())
+}
+
+fn thumbnail(row: &Row<'_>) -> Result<Thumbnail, DatabaseError> {
+    let state: String = row.get("state")?;
+    let state = ThumbnailState::named(&state).ok_or(DatabaseError::Value("thumbnail state"))?;
+    Ok(Thumbnail { state, reason: row.get("reason")? })
+}
+
+fn blob(row: &Row<'_>) -> Result<BlobId, DatabaseError> {
+    BlobId::parse(&row.get::<_, String>("blob_id")?).ok_or(DatabaseError::Value("blob id"))
+}
