@@ -24,6 +24,8 @@ pub struct File {
     pub sha256: String,
     /// What the content is, by its first bytes and else by the name.
     pub media_type: String,
+    /// What became of the small pictures of its content; null when files of its kind have none.
+    pub thumbnail: Option<Thumbnail>,
     /// When it was stored first.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -34,6 +36,51 @@ pub struct File {
     pub modified_at: Timestamp,
     /// Who changed it last.
     pub modified_by: Uuid,
+}
+
+/// What became of the small pictures of a file, which are at `thumbnail` below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Thumbnail {
+    /// How far they are.
+    pub state: ThumbnailState,
+    /// Why there are none; null unless `failed` or `unsupported`.
+    pub reason: Option<String>,
+}
+
+/// How far the small pictures of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThumbnailState {
+    /// They are going to be made.
+    Pending,
+    /// They are there.
+    Ready,
+    /// They cannot be made: the content is damaged, too large, or takes too long.
+    Failed,
+    /// They are not made here: nothing that is installed knows the format.
+    Unsupported,
+}
+
+/// How to turn a picture: exactly one of the two.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnPicture {
+    /// Clockwise, in degrees: 90, 180 or 270.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<u32>,
+    /// To its mirror image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flip: Option<Flip>,
+}
+
+/// What a mirror image swaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Flip {
+    /// Left and right.
+    Horizontal,
+    /// Top and bottom.
+    Vertical,
 }
 
 /// A new name, a new place, or both. What is absent stays.

@@ -24,7 +24,7 @@ pub use access::{Access, FolderAccess, FolderGrant};
 pub use audit::{
     AuditEntry, AuditFault, AuditFormat, AuditHead, AuditOutcome, AuditRetention, AuditVerification, BrokenAuditRow,
 };
-pub use files::{CreateText, File, FileText, PlaceFile, Revision};
+pub use files::{CreateText, File, FileText, Flip, PlaceFile, Revision, Thumbnail, ThumbnailState, TurnPicture};
 pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};
 pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};

@@ -41,6 +41,7 @@ use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
+use crate::service::pictures::Pictures;
 use crate::service::retention;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
@@ -111,6 +112,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         users: Arc::new(Users::new(common.clone(), hasher, password_check)),
         api_keys: Arc::new(ApiKeys::new(common.clone())),
         device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
+        pictures: Arc::new(Pictures::new(Arc::clone(&files))),
         bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash))),
         folders,
         files,

@@ -18,6 +18,7 @@ use super::digest;
 use super::extract::{Authenticated, Id, Json, Parameters};
 use super::folders::PAGE;
 use super::problem::Refusal;
+use super::thumbnails;
 use super::users::Order;
 use crate::model::cursor::Cursor;
 use crate::model::file::{self, FileOrder};
@@ -349,6 +350,7 @@ pub(super) fn wire(file: file::File) -> File {
         size_bytes: file.size_bytes,
         sha256: file.sha256.to_string(),
         media_type: file.media_type,
+        thumbnail: file.thumbnail.map(thumbnails::wire),
         created_at: file.created_at,
         created_by: file.created_by,
         modified_at: file.modified_at,

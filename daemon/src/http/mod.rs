@@ -20,6 +20,7 @@ mod groups;
 mod health;
 mod middleware;
 mod passkeys;
+mod pictures;
 mod problem;
 mod revisions;
 mod second_factors;
@@ -53,6 +54,7 @@ use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
+use crate::service::pictures::Pictures;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::storage_policy::StorageRules;
@@ -81,6 +83,7 @@ pub(crate) struct Services {
     pub(crate) archives: Arc<Archives>,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) thumbnails: Arc<Thumbnails>,
+    pub(crate) pictures: Arc<Pictures>,
     pub(crate) privacy: Arc<Privacy>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) variables: Arc<Variables>,
@@ -142,6 +145,7 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(files::content, files::replace))
         .routes(routes!(files::copy))
         .routes(routes!(thumbnails::get))
+        .routes(routes!(pictures::turn))
         .routes(routes!(files::create_text))
         .routes(routes!(files::text, files::edit_text))
         .routes(routes!(revisions::list))

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use coffer_api::Problem;
+use coffer_api::{Problem, Thumbnail, ThumbnailState};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use super::conditional::{Wanted, wanted};
 use super::extract::{Authenticated, Id, Parameters};
 use super::problem::Refusal;
-use crate::model::thumbnail::Side;
+use crate::model::thumbnail::{self, Side};
 use crate::service::Error;
 use crate::service::thumbnails::Thumbnails;
 
@@ -54,4 +53,16 @@ pub(super) async fn get(
     }
     let bytes = thumbnails.read(&caller, &picture).await?;
     Ok((described, [(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response())
+}
+
+/// What became of the small pictures, as clients see it.
+pub(super) fn wire(thumbnail: thumbnail::Thumbnail) -> Thumbnail {
+    use thumbnail::ThumbnailState as State;
+    let state = match thumbnail.state {
+        State::Pending => ThumbnailState::Pending,
+        State::Ready => ThumbnailState::Ready,
+        State::Failed => ThumbnailState::Failed,
+        State::Unsupported => ThumbnailState::Unsupported,
+    };
+    Thumbnail { state, reason: thumbnail.reason }
 }

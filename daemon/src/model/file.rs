@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use rand_core::CryptoRng;
 use uuid::Uuid;
 
+use super::thumbnail::Thumbnail;
+
 /// A file, as stored, with its current revision.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
@@ -22,6 +24,8 @@ pub(crate) struct File {
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
     pub(crate) media_type: String,
+    /// What became of the small pictures of the current content; none when its kind has none.
+    pub(crate) thumbnail: Option<Thumbnail>,
     /// When the current revision, the name or the place came to be.
     pub(crate) modified_at: Timestamp,
     pub(crate) modified_by: Uuid,

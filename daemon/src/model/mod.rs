@@ -14,6 +14,7 @@ pub(crate) mod item;
 pub(crate) mod media_type;
 pub(crate) mod name;
 pub(crate) mod password;
+pub(crate) mod picture;
 pub(crate) mod policy;
 pub(crate) mod precondition;
 pub(crate) mod role;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::contents::{blob, sha256};
 use super::folders::text;
-use super::{revisions, row};
+use super::{revisions, row, thumbnails};
 use crate::model::cursor::{Cursor, Key};
 use crate::model::file::{BlobId, File, FileOrder, Trashed};
 use crate::storage::database::DatabaseError;
@@ -58,7 +58,7 @@ pub(crate) fn update(connection: &Connection, file: &File) -> Result<(), Databas
 
 /// Finds a file, in the trash or not.
 pub(crate) fn find(connection: &Connection, id: Uuid) -> Result<Option<File>, DatabaseError> {
-    let mut statement = connection.prepare_cached("SELECT * FROM files WHERE id = ?1")?;
+    let mut statement = connection.prepare_cached("SELECT * FROM described_files WHERE id = ?1")?;
     row::first(statement.query([id.to_string()])?, file)
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn find_by_name(
     folder_id: Option<Uuid>,
     name: &str,
 ) -> Result<Option<File>, DatabaseError> {
-    let sql = "SELECT * FROM files WHERE ifnull(folder_id, '') = ?1 AND name = ?2 AND trashed_at IS NULL";
+    let sql = "SELECT * FROM described_files WHERE ifnull(folder_id, '') = ?1 AND name = ?2 AND trashed_at IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     row::first(statement.query([text(folder_id).as_str(), name])?, file)
 }
@@ -105,14 +105,15 @@ fn list_sql(order: FileOrder, descending: bool, from_the_middle: bool) -> String
     let (than, direction) = if descending { ("<", "DESC") } else { (">", "ASC") };
     let behind = if from_the_middle { format!("AND ({column}, id) {than} (?3, ?4)") } else { String::new() };
     format!(
-        "SELECT * FROM files WHERE ifnull(folder_id, '') = ?1 AND trashed_at IS NULL {behind}
+        "SELECT * FROM described_files WHERE ifnull(folder_id, '') = ?1 AND trashed_at IS NULL {behind}
          ORDER BY {column} {direction}, id {direction} LIMIT ?2"
     )
 }
 
 /// Up to `limit` files that lie directly inside a folder, in the trash or not.
 pub(crate) fn inside(connection: &Connection, folder_id: Uuid, limit: u32) -> Result<Vec<File>, DatabaseError> {
-    let mut statement = connection.prepare_cached("SELECT * FROM files WHERE ifnull(folder_id, '') = ?1 LIMIT ?2")?;
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM described_files WHERE ifnull(folder_id, '') = ?1 LIMIT ?2")?;
     row::all(statement.query(params![folder_id.to_string(), limit])?, file)
 }
 
@@ -122,7 +123,7 @@ pub(crate) fn trashed_before(
     cutoff: Timestamp,
     limit: u32,
 ) -> Result<Vec<File>, DatabaseError> {
-    let sql = "SELECT * FROM files WHERE trashed_at < ?1 ORDER BY trashed_at, id LIMIT ?2";
+    let sql = "SELECT * FROM described_files WHERE trashed_at < ?1 ORDER BY trashed_at, id LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     row::all(statement.query(params![cutoff.as_millisecond(), limit])?, file)
 }
@@ -134,6 +135,7 @@ pub(crate) fn delete(connection: &Connection, id: Uuid) -> Result<Vec<BlobId>, D
     Ok(blobs)
 }
 
+/// A row of `described_files`.
 pub(super) fn file(row: &Row<'_>) -> Result<File, DatabaseError> {
     Ok(File {
         id: row::id(row, "id")?,
@@ -146,6 +148,7 @@ pub(super) fn file(row: &Row<'_>) -> Result<File, DatabaseError> {
         size_bytes: row::size(row, "size_bytes")?,
         sha256: sha256(row)?,
         media_type: row.get("media_type")?,
+        thumbnail: thumbnails::of_file(row)?,
         modified_at: row::time(row, "modified_at")?,
         modified_by: row::id(row, "modified_by")?,
         trashed: trashed(row)?,

@@ -1,9 +1,8 @@
 //! Small pictures of contents: which are to be made, which are there, and why some are not.
 
-use std::collections::HashMap;
-
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
 
 use super::row;
 use crate::model::file::{BlobId, Sha256};
@@ -70,19 +69,15 @@ pub(crate) fn retry(connection: &Connection, tool: &str) -> Result<usize, Databa
 /// What became of the small pictures of a content. None when its kind has none.
 pub(crate) fn find(connection: &Connection, source: &BlobId) -> Result<Option<Thumbnail>, DatabaseError> {
     let mut statement = connection.prepare_cached("SELECT state, reason FROM thumbnails WHERE source_id = ?1")?;
-    row::first(statement.query([source.as_str()])?, thumbnail)
+    row::first(statement.query([source.as_str()])?, |row| {
+        thumbnail(&row.get::<_, String>("state")?, row.get("reason")?)
+    })
 }
 
-/// As [`find`], for many contents with one query.
-pub(crate) fn find_all(
-    connection: &Connection,
-    sources: &[BlobId],
-) -> Result<HashMap<BlobId, Thumbnail>, DatabaseError> {
-    let list = serde_json::Value::from_iter(sources.iter().map(BlobId::as_str)).to_string();
-    let sql =
-        "SELECT source_id AS blob_id, state, reason FROM json_each(?1) CROSS JOIN thumbnails ON source_id = value";
-    let found = row::all(connection.prepare_cached(sql)?.query([list])?, |row| Ok((blob(row)?, thumbnail(row)?)))?;
-    Ok(found.into_iter().collect())
+/// The files of which some revision has that content.
+pub(crate) fn files_of(connection: &Connection, source: &BlobId) -> Result<Vec<Uuid>, DatabaseError> {
+    let mut statement = connection.prepare_cached("SELECT file_id FROM revisions WHERE blob_id = ?1")?;
+    row::all(statement.query([source.as_str()])?, |row| row::id(row, "file_id"))
 }
 
 /// A small picture of a content.
@@ -117,10 +112,16 @@ pub(crate) fn refers_to(connection: &Connection, blob: &BlobId) -> Result<bool, 
     Ok(statement.query_row([blob.as_str()], |_| Ok(())).optional()?.is_some())
 }
 
-fn thumbnail(row: &Row<'_>) -> Result<Thumbnail, DatabaseError> {
-    let state: String = row.get("state")?;
-    let state = ThumbnailState::named(&state).ok_or(DatabaseError::Value("thumbnail state"))?;
-    Ok(Thumbnail { state, reason: row.get("reason")? })
+/// What a row of `described_files` says.
+pub(super) fn of_file(row: &Row<'_>) -> Result<Option<Thumbnail>, DatabaseError> {
+    let state: Option<String> = row.get("thumbnail_state")?;
+    let reason = row.get("thumbnail_reason")?;
+    state.map(|state| thumbnail(&state, reason)).transpose()
+}
+
+fn thumbnail(state: &str, reason: Option<String>) -> Result<Thumbnail, DatabaseError> {
+    let state = ThumbnailState::named(state).ok_or(DatabaseError::Value("thumbnail state"))?;
+    Ok(Thumbnail { state, reason })
 }
 
 fn blob(row: &Row<'_>) -> Result<BlobId, DatabaseError> {

@@ -27,7 +27,7 @@ use crate::model::precondition::Precondition;
 use crate::model::role::Action;
 use crate::model::usage::StoragePolicy;
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{contents, files, folders, policy, revisions};
+use crate::repo::{contents, files, folders, policy, revisions, thumbnails};
 
 /// Largest page of a list.
 pub(crate) const MAX_PAGE: u32 = 500;
@@ -404,6 +404,7 @@ pub(super) fn add_file(
         size_bytes: revision.size_bytes,
         sha256: revision.sha256,
         media_type: revision.media_type.clone(),
+        thumbnail: thumbnails::find(transaction, &revision.blob)?,
         modified_at: revision.created_at,
         modified_by: revision.created_by,
         trashed: None,
@@ -427,6 +428,7 @@ pub(super) fn add_revision(
     let before = Counts { files: 0, ..Counts::of_file(file.size_bytes) };
     let after = Counts { files: 0, ..Counts::of_file(revision.size_bytes) };
     revision.becomes_current(&mut file);
+    file.thumbnail = thumbnails::find(transaction, &file.blob)?;
     revisions::insert(transaction, file.id, file.created_by, &revision)?;
     files::update(transaction, &file)?;
     folders::count(transaction, file.folder_id, before.negated())?;

@@ -27,6 +27,7 @@ pub(crate) mod key_file;
 pub(crate) mod passkeys;
 pub(crate) mod password_check;
 pub(crate) mod passwords;
+pub(crate) mod pictures;
 mod qr;
 pub(crate) mod recovery_codes;
 pub(crate) mod retention;

@@ -3,7 +3,6 @@
 //! The queue is a table that a trigger fills in the transaction of an upload, so nothing is lost over a crash or a lock.
 //! Pictures are read in confined processes (`storage/sandbox.rs`): a failure is a row, never a failed upload.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use super::Error;
 use super::access;
 use super::caller::Caller;
 use super::unlocked::Lease;
-use crate::model::file::{BlobId, Sha256};
+use crate::model::file::Sha256;
 use crate::model::role::Action;
 use crate::model::thumbnail::{Side, SmallPicture, Thumbnail, ThumbnailState};
 use crate::repo::blobs::Stored;
@@ -83,15 +82,6 @@ impl Thumbnails {
         });
         read.await.map_err(|error| Error::internal("reading a small picture", error))?.map_err(Error::Damaged)
     }
-
-    /// What became of the small pictures of contents that the caller may see. Those without are left out.
-    pub(crate) async fn describe(
-        &self,
-        caller: &Caller,
-        contents: Vec<BlobId>,
-    ) -> Result<HashMap<BlobId, Thumbnail>, Error> {
-        Ok(caller.store().database.read(move |connection| thumbnails::find_all(connection, &contents)).await?)
-    }
 }
 
 /// Makes what is to be made, until the vault is locked. A chore.
@@ -126,7 +116,12 @@ async fn try_again(lease: &Lease) -> Result<(), Error> {
     let missing = lease.store().database.read(thumbnails::missing_tools).await?;
     for tool in missing.into_iter().filter(|tool| tool == NO_SANDBOX || sandbox::find(tool).is_some()) {
         let name = tool.clone();
-        let queued = lease.store().database.write(move |transaction| thumbnails::retry(transaction, &name)).await?;
+        let forget = lease.store().all_files_forgetter();
+        let queued = lease.store().database.write(move |transaction| {
+            forget();
+            thumbnails::retry(transaction, &name)
+        });
+        let queued = queued.await?;
         info!(tool, queued; "small pictures are tried again");
     }
     Ok(())
@@ -158,10 +153,12 @@ async fn make_next(lease: &Lease) -> Result<bool, Error> {
     };
     info!(content = source.as_str(), state = result.state.name(), reason = result.reason.as_deref(); "small pictures");
     let rows: Vec<SmallPicture> = stored.iter().map(|(picture, _)| picture.clone()).collect();
-    let written = lease
-        .store()
-        .database
-        .write(move |transaction| thumbnails::settle(transaction, &source, &result, missing_tool.as_deref(), &rows));
+    let forget = lease.store().file_forgetter();
+    let written = lease.store().database.write(move |transaction| {
+        // Those in memory say what became of it before.
+        thumbnails::files_of(transaction, &source)?.into_iter().for_each(&forget);
+        thumbnails::settle(transaction, &source, &result, missing_tool.as_deref(), &rows)
+    });
     if written.await? {
         stored.into_iter().for_each(|(_, stored)| stored.keep());
     } else {

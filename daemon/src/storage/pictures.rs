@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 
 use fast_image_resize::{ResizeAlg, ResizeOptions, Resizer};
 use image::codecs::bmp::BmpEncoder;
@@ -22,7 +22,7 @@ use image::{
 };
 
 use super::exif;
-use super::exif::Turn;
+use crate::model::picture::Turn;
 
 /// Exit codes of the child, which are all that it says about a refusal. Away from those of the sandbox.
 const REFUSALS: [(i32, PictureError); 5] = [
@@ -268,11 +268,13 @@ fn turn_pixels(mut file: File, format: ImageFormat, turn: Turn, output: &mut imp
     let profile = decoder.icc_profile().ok().flatten();
     let mut exif = decoder.exif_metadata().ok().flatten();
     if let Some(exif) = &mut exif {
-        Orientation::remove_from_exif_chunk(exif);
+        // None: it has no entry for it, which is as good.
+        let _ = Orientation::remove_from_exif_chunk(exif);
     }
     let mut picture = DynamicImage::from_decoder(decoder).map_err(of_image)?;
     picture.apply_orientation(orientation);
-    picture.apply_orientation(turn.orientation());
+    let wanted = u8::try_from(turn.after(1)).ok().and_then(Orientation::from_exif);
+    picture.apply_orientation(wanted.unwrap_or(Orientation::NoTransforms));
     // Those of TIFF and BMP go back to places already written. The sandbox bounds what this may grow to.
     let mut bytes = io::Cursor::new(Vec::new());
     let written = match format {

@@ -82,11 +82,14 @@ impl Daemon {
 
     /// Starts the program on a directory.
     pub(crate) fn start(directory: &Arc<tempfile::TempDir>) -> Self {
-        let state = directory.path().join("state");
+        Self::spawn(Self::command(directory), directory.path().join("state"), directory)
+    }
+
+    fn command(directory: &Arc<tempfile::TempDir>) -> Command {
         let mut command = Command::new(COFFERD);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]).arg(&state);
-        command.arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET));
-        Self::spawn(command, state, directory)
+        command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]);
+        command.arg(directory.path().join("state")).arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET));
+        command
     }
 
     /// Starts a command that becomes the program.
@@ -126,6 +129,14 @@ impl Daemon {
     pub(crate) fn stop_and_restart(mut self) -> Self {
         assert!(self.stop().success());
         Self::start(&self.directory)
+    }
+
+    /// As [`Daemon::stop_and_restart`], with the programs in that directory alone.
+    pub(crate) fn restart_with_path(mut self, path: &Path) -> Self {
+        assert!(self.stop().success());
+        let mut command = Self::command(&self.directory);
+        command.env("PATH", path);
+        Self::spawn(command, self.state.clone(), &self.directory)
     }
 
     /// Tells the program to stop, and waits for its end.

@@ -31,6 +31,8 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/files/{id}/revisions/{number}/content",
         "/api/v1/files/{id}/revisions/{number}/restore",
         "/api/v1/files/{id}/text",
+        "/api/v1/files/{id}/image",
+        "/api/v1/files/{id}/thumbnail",
         "/api/v1/folders",
         "/api/v1/folders/{id}",
         "/api/v1/folders/{id}/access",

@@ -156,6 +156,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
     let new_password = json!({ "new_password": "quiet marble lantern" });
     let body = match (method, path) {
         ("POST", "/files") => return (format!("?name={name}"), None),
+        ("POST", path) if path.ends_with("/image") => json!({ "rotate": 90 }),
         ("GET", "/audit/export") => return ("?format=csv".to_owned(), None),
         ("PUT", "/audit/retention") => json!({ "days": 0 }),
         ("PUT", path) if path.ends_with("/content") => return (String::new(), None),

@@ -20,6 +20,11 @@ CREATE TABLE small_pictures (
     PRIMARY KEY (source_id, side_px)
 ) STRICT, WITHOUT ROWID;
 
+-- What is read of a file: its row, and what became of the small pictures of its content.
+CREATE VIEW described_files AS
+    SELECT files.*, thumbnails.state AS thumbnail_state, thumbnails.reason AS thumbnail_reason
+    FROM files LEFT JOIN thumbnails ON thumbnails.source_id = files.blob_id;
+
 CREATE TRIGGER contents_are_pictured AFTER INSERT ON contents
 WHEN NEW.size_bytes > 0
      AND (NEW.media_type LIKE 'image/%' OR NEW.media_type LIKE 'video/%' OR NEW.media_type = 'application/pdf')
