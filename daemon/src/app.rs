@@ -161,9 +161,8 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
 }
 
 /// What goes on by itself while the vault is unlocked.
-fn chores(common: &Common, uploads: &Arc<Uploads>) -> Vec<Chore> {
+fn chores(common: &Common, uploads: &Arc<Uploads>, wake: Wake) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
-fn chores(common: &Common, wake: Wake) -> Vec<Chore> {
     let auditor = common.auditor();
     let (trash, revisions) = (common.clone(), common.clone());
     vec![

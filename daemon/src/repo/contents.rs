@@ -24,8 +24,6 @@ pub(crate) fn insert(connection: &Connection, revision: &Revision) -> Result<(),
 pub(crate) fn exists(connection: &Connection, blob: &BlobId) -> Result<bool, DatabaseError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)
                    OR EXISTS (SELECT 1 FROM uploads WHERE blob_id = ?1)";
-    Ok(connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?)
-    let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)";
     let is_content: bool = connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?;
     Ok(is_content || thumbnails::refers_to(connection, blob)?)
 }

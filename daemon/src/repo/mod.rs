@@ -43,8 +43,8 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0005_access.sql")),
         M::up(include_str!("migrations/0006_variables.sql")),
         M::up(include_str!("migrations/0007_tree.sql")),
-        M::up(include_str!("migrations/0009_uploads.sql")),
         M::up(include_str!("migrations/0008_thumbnails.sql")),
+        M::up(include_str!("migrations/0009_uploads.sql")),
     ])
 });
 
