@@ -95,8 +95,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let common = Common::new(Arc::clone(&clock), events);
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
-    let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads));
-    let vault = Vault::start(paths, common.clone(), device, chores(&common, wake));
+    let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads, wake));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());

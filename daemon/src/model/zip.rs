@@ -15,8 +15,10 @@ const MANY: u16 = u16::MAX;
 const FLAGS: u16 = 1 << 3 | 1 << 11;
 /// Names are UTF-8.
 const FLAGS_OF_DIRECTORY: u16 = 1 << 11;
-/// The version that knows ZIP64, made on Unix.
-const MADE_BY: u16 = 3 << 8 | 45;
+/// The version of the specification that brought ZIP64.
+const VERSION_OF_ZIP64: u16 = 0x2d;
+/// Made by a program of that version, with rights as on Unix.
+const MADE_BY: u16 = 0x0300 | VERSION_OF_ZIP64;
 
 /// A file or a directory in an archive.
 #[derive(Clone, Debug)]
@@ -96,7 +98,7 @@ impl Entry {
 
     fn version_needed(&self, zip64: bool) -> u16 {
         match (zip64, self.is_directory()) {
-            (true, _) => 45,
+            (true, _) => VERSION_OF_ZIP64,
             (false, true) => 20,
             (false, false) => 10,
         }
@@ -124,7 +126,9 @@ impl Entry {
         if !large.is_empty() {
             put16(&mut extra, 1);
             put16(&mut extra, large.iter().map(|_| 8).sum());
-            large.iter().for_each(|number| put64(&mut extra, *number));
+            for number in large {
+                put64(&mut extra, *number);
+            }
         }
         if let Ok(seconds) = i32::try_from(self.modified_at.as_second()) {
             put16(&mut extra, 0x5455);
@@ -145,7 +149,7 @@ pub(crate) fn end(count: u64, start: u64, length: u64) -> Vec<u8> {
         // The length of what follows in this record.
         put64(&mut record, 44);
         put16(&mut record, MADE_BY);
-        put16(&mut record, 45);
+        put16(&mut record, VERSION_OF_ZIP64);
         put32(&mut record, 0);
         put32(&mut record, 0);
         put64(&mut record, count);

@@ -89,6 +89,8 @@ impl Pictures {
         let turned = turning.await.map_err(|error| Error::internal("turning a picture", error))?;
         match (saved, turned) {
             (Err(Error::UploadCutShort), Err(error)) => Err(of_sandbox(error)),
+            // Not the client was silent, but the picture.
+            (Err(Error::RequestTimeout), _) => Err(refusal(PictureError::TooLarge)),
             (saved, _) => saved,
         }
     }

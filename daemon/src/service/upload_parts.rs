@@ -16,7 +16,7 @@ pub(super) async fn read(
     parts: Vec<Upload>,
 ) -> Result<impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>, Error> {
     let reader = lease.clone();
-    let content = transfer::stream(lease, move |_| Ok(Parts { lease: reader, parts: parts.into(), current: None }));
+    let content = transfer::stream(lease, move |_| Ok(Parts { lease: reader, left: parts.into(), current: None }));
     let (first, rest) = match content.await? {
         Content::Whole(bytes) => (Some(Ok(bytes)), None),
         Content::Stream(receiver) => (None, Some(receiver)),
@@ -32,7 +32,7 @@ pub(super) async fn read(
 /// Parts on their way into the whole. Blocks the thread.
 struct Parts {
     lease: Lease,
-    parts: VecDeque<Upload>,
+    left: VecDeque<Upload>,
     current: Option<Reading>,
 }
 
@@ -45,7 +45,7 @@ impl Source for Parts {
     fn block(&mut self) -> std::io::Result<Bytes> {
         let mut block = BytesMut::with_capacity(READ_BYTES);
         while block.len() < READ_BYTES {
-            let Some(part) = self.parts.front() else { break };
+            let Some(part) = self.left.front() else { break };
             let reading = match &mut self.current {
                 Some(reading) => reading,
                 empty => {
@@ -59,7 +59,7 @@ impl Source for Parts {
             reading.read_bytes += length;
             if length == left {
                 block.extend_from_slice(&part.tail);
-                self.parts.pop_front();
+                self.left.pop_front();
                 self.current = None;
             }
         }
@@ -67,6 +67,6 @@ impl Source for Parts {
     }
 
     fn is_done(&self) -> bool {
-        self.parts.is_empty()
+        self.left.is_empty()
     }
 }

@@ -14,8 +14,9 @@ use super::sandbox::{Excess, INPUT, Job, OURSELVES, SandboxError, run, run_into}
 
 /// Address space of a program; most of it is what libraries reserve and never use.
 const MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
-const CPU_S: u64 = 20;
-const PATIENCE: Duration = Duration::from_secs(30);
+const CPU_S: u64 = 60;
+/// Long, because the box may be busy, and nobody waits.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// A large photograph as a JPEG of high quality.
 const PICTURE_BYTES: usize = 64 * 1024 * 1024;
 

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -343,8 +344,9 @@ fn bar_files(program: &Path) -> Result<RulesetStatus, RulesetError> {
         .add_rules(path_beneath_rules(READABLE, look))?
         .add_rules(path_beneath_rules([program], look))?
         .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?;
-    // This one file, however it is called.
-    if let Ok(input) = PathFd::new(INPUT) {
+    // This one file, however it is called. One that lies in memory has no place in the tree and needs no rule.
+    let in_memory = fs::read_link(INPUT).is_ok_and(|target| target.as_os_str().as_bytes().starts_with(b"/memfd:"));
+    if !in_memory && let Ok(input) = PathFd::new(INPUT) {
         rules = rules.add_rule(PathBeneath::new(input, AccessFs::ReadFile))?;
     }
     Ok(rules.restrict_self()?.ruleset)
