@@ -8,9 +8,11 @@ mod files;
 mod folders;
 mod groups;
 mod health;
+mod organisation;
 mod page;
 mod patch;
 mod problem;
+mod search;
 mod second_factors;
 mod secret;
 mod sessions;
@@ -28,8 +30,13 @@ pub use files::{CreateText, File, FileText, Flip, PlaceFile, Revision, Thumbnail
 pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};
 pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};
+pub use organisation::{
+    Colour, Comment, CommentHistory, CommentVersion, Item, ItemDetails, MarkedItem, Note, SetLabel, SetNote, Star, Tag,
+    WriteComment,
+};
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};
+pub use search::{SearchResult, SearchResults, Snippet, SnippetPart, SnippetSource};
 pub use second_factors::{
     AddedPasskey, ConfirmTotp, FinishPasskey, NewRecoveryCodes, NewTotp, Passkey, PasskeyCeremony, PasswordAgain,
     RenamePasskey, SecondFactorAdded, SecondFactors, StartPasskey, Totp,

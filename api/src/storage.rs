@@ -74,6 +74,10 @@ pub enum BulkAction {
     Restore,
     /// Out of the trash, for good.
     Delete,
+    /// Gives each the tag `tag`.
+    Tag,
+    /// Takes the tag `tag` from each.
+    Untag,
 }
 
 /// One thing to do to many items.
@@ -87,6 +91,9 @@ pub struct Bulk {
     /// For `move` and `copy`: where to; the root when absent or null.
     #[serde(default)]
     pub folder_id: Option<Uuid>,
+    /// For `tag` and `untag`: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// What became of each item, in their order.

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::addon::activity::Activity;
+use crate::addon::search_index::SearchIndex;
 use crate::addon::storage_reserve::StorageReserve;
 use crate::addon::thumbnails::WakeThumbnails;
 use crate::cli::Serve;
@@ -31,22 +32,29 @@ use crate::service::audit::Context;
 use crate::service::audit_retention;
 use crate::service::bulk::Bulk;
 use crate::service::chores::{Chore, chore};
+use crate::service::comments::Comments;
 use crate::service::common::Common;
 use crate::service::device::Device;
 use crate::service::device_links::DeviceLinks;
-use crate::service::events::EventBus;
+use crate::service::events::{EventBus, Observer};
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
+use crate::service::items::Items;
+use crate::service::marks::Marks;
+use crate::service::notes::Notes;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
 use crate::service::pictures::Pictures;
 use crate::service::retention;
+use crate::service::search::Search;
+use crate::service::search_index::{self, Wake};
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
+use crate::service::tags::Tags;
 use crate::service::thumbnails::{self, Thumbnails, Wake};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
@@ -96,6 +104,9 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads, wake));
+    let observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Activity), Arc::new(SearchIndex(wake.clone()))];
+    let events = EventBus::start(vec![Box::new(StorageReserve)], observers);
+    let vault = Vault::start(paths, common.clone(), device, chores(&common, wake));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
@@ -104,6 +115,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
     let folders = Arc::new(Folders::new(common.clone()));
     let trash = Arc::new(Trash::new(common.clone()));
+    let tags = Arc::new(Tags::new(common.clone()));
     let services = Services {
         second_factors: Arc::clone(&second_factors),
         sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), second_factors)),
@@ -113,6 +125,13 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
         pictures: Arc::new(Pictures::new(Arc::clone(&files))),
         bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash))),
+        bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash), Arc::clone(&tags))),
+        items: Arc::new(Items),
+        tags,
+        marks: Arc::new(Marks::new(common.clone())),
+        notes: Arc::new(Notes::new(common.clone())),
+        comments: Arc::new(Comments::new(common.clone())),
+        search: Arc::new(Search),
         folders,
         files,
         trash,
@@ -162,6 +181,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
 /// What goes on by itself while the vault is unlocked.
 fn chores(common: &Common, uploads: &Arc<Uploads>, wake: Wake) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
+fn chores(common: &Common, wake: Wake) -> Vec<Chore> {
     let auditor = common.auditor();
     let (trash, revisions) = (common.clone(), common.clone());
     vec![
@@ -171,6 +191,7 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, wake: Wake) -> Vec<Chore> {
         chore(move |lease| retention::keep(lease, revisions.clone())),
         chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),
         chore(move |lease| thumbnails::make(lease, wake.clone())),
+        chore(move |lease| search_index::keep(lease, wake.clone())),
     ]
 }
 

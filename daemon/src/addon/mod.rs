@@ -1,5 +1,6 @@
 //! What reacts to events. An add-on knows no other add-on.
 
 pub(crate) mod activity;
+pub(crate) mod search_index;
 pub(crate) mod storage_reserve;
 pub(crate) mod thumbnails;

@@ -7,6 +7,7 @@ mod accounts;
 mod archives;
 mod audit;
 mod audit_export;
+mod comments;
 mod conditional;
 mod content;
 mod credentials;
@@ -18,15 +19,20 @@ mod folders;
 mod forms;
 mod groups;
 mod health;
+mod items;
+mod marks;
 mod middleware;
+mod notes;
 mod passkeys;
 mod pictures;
 mod problem;
 mod revisions;
+mod search;
 mod second_factors;
 pub(crate) mod server;
 mod sessions;
 mod storage;
+mod tags;
 mod thumbnails;
 mod trash;
 mod tus;
@@ -49,15 +55,21 @@ use crate::service::api_keys::ApiKeys;
 use crate::service::archives::Archives;
 use crate::service::audit::Auditor;
 use crate::service::bulk::Bulk;
+use crate::service::comments::Comments;
 use crate::service::device_links::DeviceLinks;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
+use crate::service::items::Items;
+use crate::service::marks::Marks;
+use crate::service::notes::Notes;
 use crate::service::pictures::Pictures;
+use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::storage_policy::StorageRules;
+use crate::service::tags::Tags;
 use crate::service::thumbnails::Thumbnails;
 use crate::service::trash::Trash;
 use crate::service::uploads::Uploads;
@@ -79,6 +91,12 @@ pub(crate) struct Services {
     pub(crate) files: Arc<Files>,
     pub(crate) trash: Arc<Trash>,
     pub(crate) bulk: Arc<Bulk>,
+    pub(crate) items: Arc<Items>,
+    pub(crate) tags: Arc<Tags>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) comments: Arc<Comments>,
+    pub(crate) search: Arc<Search>,
     pub(crate) storage: Arc<StorageRules>,
     pub(crate) archives: Arc<Archives>,
     pub(crate) uploads: Arc<Uploads>,
@@ -156,6 +174,20 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(trash::delete))
         .routes(routes!(trash::restore))
         .routes(routes!(trash::bulk))
+        .routes(routes!(items::details))
+        .routes(routes!(items::recent))
+        .routes(routes!(tags::list))
+        .routes(routes!(tags::add, tags::remove))
+        .routes(routes!(marks::favourites))
+        .routes(routes!(marks::add_favourite, marks::remove_favourite))
+        .routes(routes!(marks::stars))
+        .routes(routes!(marks::add_star, marks::remove_star))
+        .routes(routes!(marks::set_label, marks::remove_label))
+        .routes(routes!(notes::get, notes::set, notes::delete))
+        .routes(routes!(comments::list, comments::add))
+        .routes(routes!(comments::edit, comments::delete))
+        .routes(routes!(comments::history))
+        .routes(routes!(search::run))
         .routes(routes!(storage::policy, storage::set_policy))
         .routes(routes!(storage::usage))
         .routes(routes!(storage::own))

@@ -16,6 +16,7 @@ use super::files::{cursor, placement};
 use super::folders::PAGE;
 use super::problem::{Refusal, of_service};
 use crate::model::item::Item;
+use crate::model::tag::TagName;
 use crate::service::bulk;
 use crate::service::trash::Trash;
 
@@ -98,19 +99,22 @@ pub(super) async fn delete(
 #[utoipa::path(post, path = "/bulk", tag = "trash", extensions(("x-action" = json!("edit_own"))), security(("token" = [])), request_body = Bulk, responses(
     (status = 200, description = "what became of each, in their order", body = BulkResults),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "no items, or too many", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "no items, too many, or no tag for each", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn bulk(
     State(bulk): State<Arc<bulk::Bulk>>,
     Authenticated(caller): Authenticated,
     Json(body): Json<Bulk>,
 ) -> Result<axum::Json<BulkResults>, Refusal> {
+    let tag = || TagName::parse(body.tag.as_deref().unwrap_or_default());
     let action = match body.action {
         BulkAction::Move => bulk::BulkAction::Move(body.folder_id),
         BulkAction::Copy => bulk::BulkAction::Copy(body.folder_id),
         BulkAction::Trash => bulk::BulkAction::Trash,
         BulkAction::Restore => bulk::BulkAction::Restore,
         BulkAction::Delete => bulk::BulkAction::Delete,
+        BulkAction::Tag => bulk::BulkAction::Tag(tag()?),
+        BulkAction::Untag => bulk::BulkAction::Untag(tag()?),
     };
     let results = bulk.run(&caller, action, &body.items).await?;
     let results = results.into_iter().map(|bulk::BulkResult { id, result }| match result {

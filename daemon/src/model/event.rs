@@ -46,6 +46,9 @@ pub(crate) enum Event {
     FileRestored { file_id: Uuid, folder_id: Option<Uuid> },
     /// A file was deleted for good.
     FileDeleted { file_id: Uuid, folder_id: Option<Uuid> },
+    /// The tags, the star, the note or the comments of a file or a folder changed. `place` is the folder that decides who
+    /// sees it: where the file lies, or the folder itself.
+    ItemAnnotated { item_id: Uuid, place: Option<Uuid> },
 }
 
 impl Event {
@@ -69,6 +72,7 @@ impl Event {
             Self::FileTrashed { .. } => "file.trashed",
             Self::FileRestored { .. } => "file.restored",
             Self::FileDeleted { .. } => "file.deleted",
+            Self::ItemAnnotated { .. } => "item.annotated",
         }
     }
 
@@ -89,6 +93,7 @@ impl Event {
             | Self::FileTrashed { file_id, .. }
             | Self::FileRestored { file_id, .. }
             | Self::FileDeleted { file_id, .. } => file_id,
+            Self::ItemAnnotated { item_id, .. } => item_id,
         }
     }
 }

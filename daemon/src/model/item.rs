@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+pub(crate) use coffer_api::ItemKind;
+
 use super::file::{File, Trashed};
 use super::folder::Folder;
 
@@ -26,6 +28,14 @@ impl Item {
         match self {
             Self::File(file) => file.folder_id,
             Self::Folder(folder) => folder.parent_id,
+        }
+    }
+
+    /// The folder that decides who sees it: where the file lies, or the folder itself.
+    pub(crate) fn place(&self) -> Option<Uuid> {
+        match self {
+            Self::File(file) => file.folder_id,
+            Self::Folder(folder) => Some(folder.id),
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Action {
     EditOwn,
     /// Change and delete everything.
     Edit,
+    /// Write comments on what one sees.
+    Comment,
     /// Say who may see a folder that one added oneself.
     RestrictOwn,
     /// Say who may see any folder.
@@ -48,6 +50,7 @@ impl Action {
             Self::Add => "add",
             Self::EditOwn => "edit_own",
             Self::Edit => "edit",
+            Self::Comment => "comment",
             Self::RestrictOwn => "restrict_own",
             Self::Restrict => "restrict",
             Self::ManagePeople => "manage_people",
@@ -64,7 +67,7 @@ impl Action {
 pub(crate) fn allowed(role: Role, action: Action) -> bool {
     let least = match action {
         Action::Profile | Action::Enrol | Action::Account | Action::Read => Role::Reader,
-        Action::Add | Action::EditOwn | Action::RestrictOwn => Role::Writer,
+        Action::Add | Action::EditOwn | Action::Comment | Action::RestrictOwn => Role::Writer,
         Action::Edit => Role::Editor,
         Action::Restrict
         | Action::ManagePeople
@@ -106,6 +109,7 @@ mod tests {
             (A::Read, [true, true, true, true]),
             (A::Add, [false, true, true, true]),
             (A::EditOwn, [false, true, true, true]),
+            (A::Comment, [false, true, true, true]),
             (A::RestrictOwn, [false, true, true, true]),
             (A::Edit, [false, false, true, true]),
             (A::Restrict, [false, false, false, true]),

@@ -6,19 +6,26 @@ pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod blobs;
 pub(crate) mod byte_cache;
+pub(crate) mod comments;
 pub(crate) mod contents;
 pub(crate) mod device_links;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;
 pub(crate) mod invitations;
+pub(crate) mod items;
+pub(crate) mod marks;
+pub(crate) mod notes;
 pub(crate) mod policy;
 pub(crate) mod revisions;
 mod row;
+pub(crate) mod search;
+pub(crate) mod search_index;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod store;
+pub(crate) mod tags;
 pub(crate) mod thumbnails;
 pub(crate) mod trash;
 pub(crate) mod tree;
@@ -45,6 +52,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0007_tree.sql")),
         M::up(include_str!("migrations/0008_thumbnails.sql")),
         M::up(include_str!("migrations/0009_uploads.sql")),
+        M::up(include_str!("migrations/0011_organisation.sql")),
     ])
 });
 

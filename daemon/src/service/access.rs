@@ -64,7 +64,7 @@ pub(super) fn editable(connection: &Connection, viewer: &Viewer, created_by: Uui
 }
 
 /// Refuses whose account ended since the call began, or does not allow this any more.
-fn acting(connection: &Connection, viewer: &Viewer, action: Action) -> Result<(), Error> {
+pub(super) fn acting(connection: &Connection, viewer: &Viewer, action: Action) -> Result<(), Error> {
     let user = users::find(connection, viewer.user_id)?.filter(|user| user.active).ok_or(Error::Unauthenticated)?;
     if role::allowed(user.role, action) { Ok(()) } else { Err(Error::Forbidden) }
 }

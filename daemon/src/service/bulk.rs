@@ -8,15 +8,17 @@ use super::Error;
 use super::caller::Caller;
 use super::files::Files;
 use super::folders::Folders;
+use super::tags::Tags;
 use super::trash::Trash;
 use crate::model::folder::{FolderChange, Placement};
 use crate::model::role::Action;
+use crate::model::tag::TagName;
 
 /// Most items of one call.
 pub(crate) const MAX_ITEMS: usize = 500;
 
 /// What is done to each item.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum BulkAction {
     /// Into that folder; the root when absent.
     Move(Option<Uuid>),
@@ -28,6 +30,10 @@ pub(crate) enum BulkAction {
     Restore,
     /// Out of the trash, for good.
     Delete,
+    /// Gives each a tag.
+    Tag(TagName),
+    /// Takes a tag from each.
+    Untag(TagName),
 }
 
 /// What became of one item.
@@ -42,12 +48,13 @@ pub(crate) struct Bulk {
     files: Arc<Files>,
     folders: Arc<Folders>,
     trash: Arc<Trash>,
+    tags: Arc<Tags>,
 }
 
 impl Bulk {
     /// A service.
-    pub(crate) fn new(files: Arc<Files>, folders: Arc<Folders>, trash: Arc<Trash>) -> Self {
-        Self { files, folders, trash }
+    pub(crate) fn new(files: Arc<Files>, folders: Arc<Folders>, trash: Arc<Trash>, tags: Arc<Tags>) -> Self {
+        Self { files, folders, trash, tags }
     }
 
     /// Does it to every item, in that order.
@@ -64,7 +71,7 @@ impl Bulk {
         }
         let mut results = Vec::with_capacity(ids.len());
         for &id in ids {
-            let result = self.run_one(caller, action, id).await;
+            let result = self.run_one(caller, &action, id).await;
             if let Err(error @ (Error::Locked | Error::Unauthenticated)) = result {
                 return Err(error);
             }
@@ -73,11 +80,13 @@ impl Bulk {
         Ok(results)
     }
 
-    async fn run_one(&self, caller: &Caller, action: BulkAction, id: Uuid) -> Result<Uuid, Error> {
+    async fn run_one(&self, caller: &Caller, action: &BulkAction, id: Uuid) -> Result<Uuid, Error> {
         let into = |folder_id| Placement { name: None, folder_id: Some(folder_id) };
         match action {
             BulkAction::Restore => return Ok(self.trash.restore(caller, id, Placement::default()).await?.id()),
             BulkAction::Delete => return self.trash.delete(caller, id).await.map(|()| id),
+            BulkAction::Tag(tag) => return self.tags.add(caller, id, tag.clone()).await.map(|()| id),
+            BulkAction::Untag(tag) => return self.tags.remove(caller, id, tag.clone()).await.map(|()| id),
             BulkAction::Move(_) | BulkAction::Copy(_) | BulkAction::Trash => {}
         }
         // Identifiers are unique over both kinds.
@@ -87,16 +96,18 @@ impl Bulk {
             Err(error) => return Err(error),
         };
         match (action, is_file) {
-            (BulkAction::Move(folder_id), true) => Ok(self.files.change(caller, id, into(folder_id)).await?.id),
+            (BulkAction::Move(folder_id), true) => Ok(self.files.change(caller, id, into(*folder_id)).await?.id),
             (BulkAction::Move(folder_id), false) => {
-                let change = FolderChange { placement: into(folder_id), ..FolderChange::default() };
+                let change = FolderChange { placement: into(*folder_id), ..FolderChange::default() };
                 Ok(self.folders.change(caller, id, change).await?.0.id)
             }
-            (BulkAction::Copy(folder_id), true) => Ok(self.files.copy(caller, id, into(folder_id)).await?.id),
-            (BulkAction::Copy(folder_id), false) => Ok(self.folders.copy(caller, id, into(folder_id)).await?.0.id),
+            (BulkAction::Copy(folder_id), true) => Ok(self.files.copy(caller, id, into(*folder_id)).await?.id),
+            (BulkAction::Copy(folder_id), false) => Ok(self.folders.copy(caller, id, into(*folder_id)).await?.0.id),
             (BulkAction::Trash, true) => self.files.trash(caller, id).await.map(|()| id),
             (BulkAction::Trash, false) => self.folders.trash(caller, id).await.map(|()| id),
-            (BulkAction::Restore | BulkAction::Delete, _) => Err(Error::NotFound("item in the trash")),
+            (BulkAction::Restore | BulkAction::Delete | BulkAction::Tag(_) | BulkAction::Untag(_), _) => {
+                Err(Error::NotFound("item"))
+            }
         }
     }
 }

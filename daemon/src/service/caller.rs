@@ -27,7 +27,8 @@ pub(crate) enum Credential {
 }
 
 /// All that a key for one folder can be used for.
-const WITHIN_A_FOLDER: [Action; 5] = [Action::Profile, Action::Read, Action::Add, Action::EditOwn, Action::Edit];
+const WITHIN_A_FOLDER: [Action; 6] =
+    [Action::Profile, Action::Read, Action::Add, Action::EditOwn, Action::Edit, Action::Comment];
 
 /// Who calls. Made by `Sessions::authenticate` only.
 pub(crate) struct Caller {
@@ -123,6 +124,7 @@ mod tests {
             (A::Account, [false, true, false, false, false]),
             (A::Read, [false, true, true, true, true]),
             (A::Edit, [false, true, true, true, true]),
+            (A::Comment, [false, true, true, true, true]),
             (A::RestrictOwn, [false, true, true, false, true]),
             (A::ManagePeople, [false, true, true, false, true]),
             (A::ManageVault, [false, true, true, false, true]),

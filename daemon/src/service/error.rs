@@ -7,6 +7,7 @@ use crate::model::group::GroupNameError;
 use crate::model::name::NameError;
 use crate::model::password::PasswordError;
 use crate::model::second_factor::PasskeyNameError;
+use crate::model::tag::TagNameError;
 use crate::model::user::{AboutError, DisplayNameError, UsernameError};
 use crate::model::variable::VariableNameError;
 use crate::repo::store::StoreError;
@@ -231,6 +232,12 @@ impl From<AccessListError> for Error {
 impl From<GroupNameError> for Error {
     fn from(error: GroupNameError) -> Self {
         Self::field("name", error.to_string())
+    }
+}
+
+impl From<TagNameError> for Error {
+    fn from(error: TagNameError) -> Self {
+        Self::field("tag", error.to_string())
     }
 }
 

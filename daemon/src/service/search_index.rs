@@ -1,0 +1,180 @@
+//! Keeps the index of words up to date: a worker drains the queue that the triggers of the tree fill.
+//!
+//! What is in the queue is in the database, so nothing is lost over a lock or a crash. A content that ends the daemon
+//! while it is looked at is left alone after a few attempts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::warn;
+use rusqlite::Transaction;
+use tokio::sync::Notify;
+
+use super::unlocked::Lease;
+use super::{Error, extraction};
+use crate::model::file::BlobId;
+use crate::model::item::Item;
+use crate::repo::search_index::{self, Due};
+use crate::repo::trash;
+
+/// Items that are taken from the queue at once.
+const STEP: u32 = 32;
+
+/// Text that is indexed in one transaction, at most, and the last document's.
+const STEP_BYTES: usize = extraction::MAX_TEXT_BYTES;
+
+/// How often looking at one content is begun.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// When to look at the queue though nobody said that something changed.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// After a failure: the database may have too much to do.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Tells the worker that something changed.
+#[derive(Clone, Default)]
+pub(crate) struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// Something changed. Never blocks.
+    pub(crate) fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// An item of the queue, with the text of its content when that is not in the index yet.
+struct Prepared {
+    due: Due,
+    text: Option<(BlobId, String)>,
+}
+
+/// Brings the index up to date whenever something changed, until the vault is locked.
+pub(crate) async fn keep(lease: Lease, wake: Wake) {
+    let mut locking = std::pin::pin!(lease.locking());
+    loop {
+        let pause = match drain(&lease).await {
+            Ok(()) | Err(Error::Locked) => LONGEST_PAUSE,
+            Err(error) => {
+                warn!(error:% = error; "the search index is behind");
+                PAUSE_AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            biased;
+            () = &mut locking => return,
+            () = wake.0.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn drain(lease: &Lease) -> Result<(), Error> {
+    loop {
+        let step = lease.store().database.read(|connection| -> Result<_, Error> {
+            let mut found = Vec::new();
+            for due in search_index::due(connection, STEP)? {
+                let file = match trash::find(connection, due.item_id)? {
+                    Some(Item::File(file)) if file.trashed.is_none() => Some(file),
+                    Some(Item::File(_) | Item::Folder(_)) | None => None,
+                };
+                let has_text = |blob: &BlobId| search_index::has_text_of(connection, due.item_id, blob);
+                let unread = match file {
+                    Some(file) if !has_text(&file.blob)? => Some((file.blob, file.size_bytes, file.media_type)),
+                    Some(_) | None => None,
+                };
+                found.push((due, unread));
+            }
+            Ok(found)
+        });
+        let found = step.await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        begin(lease, found.iter().filter(|(_, unread)| unread.is_some()).map(|(due, _)| *due).collect()).await?;
+        let (mut prepared, mut bytes) = (Vec::new(), 0);
+        for (due, unread) in found {
+            if lease.is_ending() {
+                return Err(Error::Locked);
+            }
+            let text = match unread {
+                Some((blob, size_bytes, media_type)) => {
+                    let text = if due.attempts < MAX_ATTEMPTS {
+                        extract(lease, blob.clone(), size_bytes, media_type).await
+                    } else {
+                        warn!(item:% = due.item_id; "a content is not indexed: looking at it ended the daemon before");
+                        String::new()
+                    };
+                    bytes += text.len();
+                    Some((blob, text))
+                }
+                None => None,
+            };
+            prepared.push(Prepared { due, text });
+            if bytes >= STEP_BYTES {
+                index(lease, std::mem::take(&mut prepared)).await?;
+                bytes = 0;
+            }
+        }
+        index(lease, prepared).await?;
+    }
+}
+
+/// Notes that the contents of these are going to be looked at.
+async fn begin(lease: &Lease, all: Vec<Due>) -> Result<(), Error> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let begun = lease.store().database.write(move |transaction| -> Result<(), Error> {
+        for due in &all {
+            search_index::begin(transaction, due)?;
+        }
+        Ok(())
+    });
+    begun.await
+}
+
+/// The words in a content. One that is gone or damaged has none: it is reported where it is read for somebody.
+async fn extract(lease: &Lease, blob: BlobId, size_bytes: u64, media_type: String) -> String {
+    let lease = lease.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        lease.store().blobs.open(&blob).and_then(|content| extraction::text_of(content, size_bytes, &media_type))
+    });
+    match looking.await {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            warn!(error:% = error; "a content cannot be read for the search index");
+            String::new()
+        }
+        Err(_panic) => {
+            warn!("looking for the words in a content failed unexpectedly");
+            String::new()
+        }
+    }
+}
+
+async fn index(lease: &Lease, prepared: Vec<Prepared>) -> Result<(), Error> {
+    if prepared.is_empty() {
+        return Ok(());
+    }
+    let indexed = lease.store().database.write(move |transaction| -> Result<(), Error> {
+        prepared.iter().try_for_each(|prepared| index_one(transaction, prepared))
+    });
+    indexed.await
+}
+
+/// Writes what the item is now, which may not be what it was when its content was read.
+fn index_one(transaction: &Transaction<'_>, Prepared { due, text }: &Prepared) -> Result<(), Error> {
+    match trash::find(transaction, due.item_id)?.filter(|item| item.trashed().is_none()) {
+        Some(item) => {
+            let text = text.as_ref().filter(|(blob, _)| match &item {
+                // Of an older revision. The change put the item into the queue again.
+                Item::File(file) => file.blob == *blob,
+                Item::Folder(_) => false,
+            });
+            search_index::put(transaction, &item, text.map(|(blob, text)| (blob, text.as_str())))?;
+        }
+        None => search_index::remove(transaction, due.item_id)?,
+    }
+    Ok(search_index::done(transaction, due)?)
+}
