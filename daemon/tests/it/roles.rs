@@ -119,7 +119,7 @@ fn documented(action: &str, role: &str) -> bool {
 fn aimed(daemon: &Daemon, person: &Person, role: &str, operation: &Operation) -> Operation {
     let maker = if role == "reader" { &daemon.token } else { &person.token };
     let name = uuid::Uuid::new_v4();
-    let target = if operation.path.starts_with("/files/{id}") {
+    let target = if operation.path.starts_with("/files/{id}") || operation.path.starts_with("/items/{id}") {
         daemon.request_as(maker, "POST", &format!("/files?name={name}"), &[], b"x").expect(201)["id"].clone()
     } else if operation.path.starts_with("/folders/{id}") {
         daemon.send_as(maker, "POST", "/folders", &json!({ "name": name.to_string() })).expect(201)["id"].clone()
@@ -169,6 +169,10 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         }),
         ("PUT", path) if path.starts_with("/users/") && path.ends_with("/storage") => json!({ "quota_bytes": null }),
         ("POST", "/folders" | "/groups") => json!({ "name": name }),
+        ("PUT", path) if path.starts_with("/items/") && path.ends_with("/label") => json!({ "colour": "red" }),
+        ("PUT", path) if path.starts_with("/items/") && path.ends_with("/note") => json!({ "text": name }),
+        ("POST", path) if path.starts_with("/items/") && path.ends_with("/comments") => json!({ "text": name }),
+        ("PATCH", path) if path.starts_with("/comments/") => json!({ "text": name }),
         ("PATCH", path) if path.starts_with("/groups/") => json!({ "name": name }),
         ("PUT", path) if path.ends_with("/access") => json!({ "private": true }),
         ("POST", "/archives") => json!({ "items": [UNKNOWN] }),
