@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.box import Box, fresh_box
 from bench.measurements import Line, health_beside_bad_logins, known_and_unknown_names
+from bench.search import search_among_many
 
 Measurement = Callable[[Box], Iterator[Line]]
 
@@ -21,11 +22,13 @@ def main() -> int:
     parser.add_argument("--cofferd", type=Path, required=True, help="the daemon to measure")
     parser.add_argument("--directory", type=Path, help="where its state goes: the drive to measure (temporary files)")
     parser.add_argument("--tries", type=int, default=500, help="logins by known and by unknown names, each (500)")
-    parser.add_argument("--only", choices=["health", "names"], help="one of the measurements")
+    parser.add_argument("--files", type=int, default=100_000, help="files to search among (100000)")
+    parser.add_argument("--only", choices=["health", "names", "search"], help="one of the measurements")
     given = parser.parse_args()
     measurements: dict[str, Measurement] = {
         "health": health_beside_bad_logins,
         "names": partial(known_and_unknown_names, tries=given.tries),
+        "search": partial(search_among_many, files=given.files),
     }
     version = subprocess.run([given.cofferd, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     print(f"{version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")

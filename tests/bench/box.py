@@ -59,6 +59,13 @@ class Client:
         if source:
             headers["cf-connecting-ip"] = source
         data = None if body is None else json.dumps(body).encode()
+        return self._exchange(method, path, data, headers)
+
+    def send(self, path: str, content: bytes, token: str) -> Reply:
+        """Uploads a content."""
+        return self._exchange("POST", path, content, {"authorization": f"Bearer {token}"})
+
+    def _exchange(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Reply:
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()
         return Reply(response.status, response.read())
