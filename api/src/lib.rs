@@ -16,6 +16,7 @@ mod search;
 mod second_factors;
 mod secret;
 mod sessions;
+mod shares;
 mod storage;
 mod transfer;
 mod users;
@@ -45,6 +46,9 @@ pub use secret::SecretString;
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
+};
+pub use shares::{
+    ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload,
 };
 pub use storage::{
     Bulk, BulkAction, BulkResult, BulkResults, FolderUsage, ItemKind, RestoredItem, SetQuota, StoragePolicy,

@@ -64,6 +64,8 @@ pub enum ProblemCode {
     SecondFactorNeeded,
     /// 403: an API key or a device token cannot do this; log in.
     SessionNeeded,
+    /// 403: the share link has a password, and it was not given or is not this one.
+    SharePassword,
     /// 404: there is no such thing, or it is not yours.
     NotFound,
     /// 405: the address exists, but not with this method.

@@ -236,6 +236,22 @@ pub(super) fn of_service(error: Error) -> Problem {
             let detail = "The owner of the file may not store so much. Empty the trash, delete old revisions, or ask an administrator.";
             problem(507, Code::QuotaExceeded, "The quota is used up", detail)
         }
+        Error::SharePassword { wrong } => {
+            let detail = if wrong {
+                "This is not the password of the link. Ask whoever sent it to you."
+            } else {
+                "The link has a password. Send it as X-Share-Password, or open the link's page in a browser."
+            };
+            problem(403, Code::SharePassword, "A password is needed", detail)
+        }
+        Error::ShareForbids => {
+            let detail = "The link is not for this. Its page says what it is for.";
+            problem(403, Code::Forbidden, "Not allowed", detail)
+        }
+        Error::ShareFull { left_bytes } => {
+            let detail = format!("The link takes {left_bytes} more bytes, and no more. Send something smaller.");
+            problem(413, Code::TooLarge, "Too large", &detail)
+        }
         Error::VaultExists => {
             problem(409, Code::VaultExists, "There is a vault already", "This box is claimed; its vault stays.")
         }

@@ -25,6 +25,7 @@ pub(crate) mod role;
 pub(crate) mod search;
 pub(crate) mod second_factor;
 pub(crate) mod session;
+pub(crate) mod share;
 pub(crate) mod snippet;
 pub(crate) mod tag;
 pub(crate) mod thumbnail;

@@ -25,6 +25,8 @@ pub(crate) enum Action {
     RestrictOwn,
     /// Say who may see any folder.
     Restrict,
+    /// Make links that open what one sees to people without an account.
+    Share,
     /// Make and change accounts, invitations and the rules of registration.
     ManagePeople,
     /// Make and change groups.
@@ -53,6 +55,7 @@ impl Action {
             Self::Comment => "comment",
             Self::RestrictOwn => "restrict_own",
             Self::Restrict => "restrict",
+            Self::Share => "share",
             Self::ManagePeople => "manage_people",
             Self::ManageGroups => "manage_groups",
             Self::ManageSettings => "manage_settings",
@@ -68,6 +71,7 @@ pub(crate) fn allowed(role: Role, action: Action) -> bool {
     let least = match action {
         Action::Profile | Action::Enrol | Action::Account | Action::Read => Role::Reader,
         Action::Add | Action::EditOwn | Action::Comment | Action::RestrictOwn => Role::Writer,
+        Action::Add | Action::EditOwn | Action::RestrictOwn | Action::Share => Role::Writer,
         Action::Edit => Role::Editor,
         Action::Restrict
         | Action::ManagePeople
@@ -111,6 +115,7 @@ mod tests {
             (A::EditOwn, [false, true, true, true]),
             (A::Comment, [false, true, true, true]),
             (A::RestrictOwn, [false, true, true, true]),
+            (A::Share, [false, true, true, true]),
             (A::Edit, [false, false, true, true]),
             (A::Restrict, [false, false, false, true]),
             (A::ManagePeople, [false, false, false, true]),

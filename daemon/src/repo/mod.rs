@@ -24,6 +24,7 @@ pub(crate) mod search_index;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod shares;
 pub(crate) mod store;
 pub(crate) mod tags;
 pub(crate) mod thumbnails;
@@ -53,6 +54,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0008_thumbnails.sql")),
         M::up(include_str!("migrations/0009_uploads.sql")),
         M::up(include_str!("migrations/0011_organisation.sql")),
+        M::up(include_str!("migrations/0012_shares.sql")),
     ])
 });
 

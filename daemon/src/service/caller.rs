@@ -126,6 +126,7 @@ mod tests {
             (A::Edit, [false, true, true, true, true]),
             (A::Comment, [false, true, true, true, true]),
             (A::RestrictOwn, [false, true, true, false, true]),
+            (A::Share, [false, true, true, false, true]),
             (A::ManagePeople, [false, true, true, false, true]),
             (A::ManageVault, [false, true, true, false, true]),
         ] {

@@ -1,8 +1,9 @@
 //! Tells a download from the parts of one: a player or a download manager asks for one file in many ranges, and the
 //! audit log gets one row.
 
+use std::hash::Hash;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
@@ -22,10 +23,10 @@ const PAUSE_LIMIT: Duration = Duration::from_hours(1);
 /// Downloads that are remembered; the next part of a forgotten one counts as another.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
-/// The downloads that go on.
-pub(crate) struct Downloads {
+/// The downloads that go on. `Who` tells those apart that can go on with one.
+pub(crate) struct Downloads<Who: Hash + Eq = Uuid> {
     /// By who began it and what it is of.
-    known: Mutex<LruCache<(Uuid, BlobId), Download>>,
+    known: Mutex<LruCache<(Who, BlobId), Download>>,
 }
 
 struct Download {
@@ -36,11 +37,6 @@ struct Download {
 }
 
 impl Downloads {
-    /// None yet.
-    pub(super) fn new() -> Self {
-        Self { known: Mutex::new(LruCache::new(REMEMBERED)) }
-    }
-
     /// Writes a row unless the part that starts there belongs to a download that has one. Send nothing before this
     /// returns `Ok`.
     pub(super) async fn report(&self, common: &Common, caller: &Caller, file: &File, start: u64) -> Result<(), Error> {
@@ -53,10 +49,24 @@ impl Downloads {
         reported.get_or_try_init(report).await?;
         Ok(())
     }
+}
+
+impl<Who: Hash + Eq> Downloads<Who> {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { known: Mutex::new(LruCache::new(REMEMBERED)) }
+    }
+
+    /// Whether there is a download that can go on.
+    pub(super) fn knows(&self, key: &(Who, BlobId), now: Instant) -> bool {
+        let known = self.lock();
+        let goes_on = |download: &Download| now.saturating_duration_since(download.last_part) < PAUSE_LIMIT;
+        known.peek(key).is_some_and(|download| download.reported.initialized() && goes_on(download))
+    }
 
     /// The download to which that part belongs; a new one when it is the first part, or comes too late.
-    fn part_of(&self, key: (Uuid, BlobId), start: u64, now: Instant) -> Arc<OnceCell<()>> {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) fn part_of(&self, key: (Who, BlobId), start: u64, now: Instant) -> Arc<OnceCell<()>> {
+        let mut known = self.lock();
         if let Some(download) = known.get_mut(&key)
             && start > 0
             && now.saturating_duration_since(download.last_part) < PAUSE_LIMIT
@@ -67,6 +77,10 @@ impl Downloads {
         let reported = Arc::new(OnceCell::new());
         known.put(key, Download { last_part: now, reported: Arc::clone(&reported) });
         reported
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<(Who, BlobId), Download>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -104,6 +104,12 @@ pub(crate) enum Error {
     NotAText,
     #[error("the owner of the file may not store so much")]
     QuotaExceeded,
+    #[error("the share link has a password")]
+    SharePassword { wrong: bool },
+    #[error("the share link is for something else")]
+    ShareForbids,
+    #[error("the share link takes {left_bytes} more bytes")]
+    ShareFull { left_bytes: u64 },
     #[error("there is a vault already")]
     VaultExists,
     #[error("there is no vault yet")]

@@ -20,7 +20,7 @@ use crate::model::policy::Policy;
 use crate::model::role::{self, Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, users};
+use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, shares, users};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.
@@ -270,5 +270,6 @@ fn take_rights(connection: &Connection, id: Uuid) -> Result<(), DatabaseError> {
     second_factors::delete_of_user(connection, id)?;
     groups::delete_of_user(connection, id)?;
     access::delete_of_user(connection, id)?;
+    shares::delete_of_user(connection, id)?;
     invitations::delete_of_user(connection, id)
 }

@@ -159,6 +159,9 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::FinalUpload
         | Error::PartIncomplete
         | Error::ArchiveTooLarge { .. }
+        | Error::SharePassword { .. }
+        | Error::ShareForbids
+        | Error::ShareFull { .. }
         | Error::UploadCutShort => None,
     }
 }
