@@ -47,9 +47,7 @@ pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
 };
-pub use shares::{
-    ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload,
-};
+pub use shares::{ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload};
 pub use storage::{
     Bulk, BulkAction, BulkResult, BulkResults, FolderUsage, ItemKind, RestoredItem, SetQuota, StoragePolicy,
     StorageUsage, TrashEmptied, TrashItem, UserUsage,

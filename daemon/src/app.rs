@@ -52,6 +52,8 @@ use crate::service::search::Search;
 use crate::service::search_index::{self, Wake};
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
+use crate::service::share_visits::ShareVisits;
+use crate::service::shares::Shares;
 use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
 use crate::service::tags::Tags;
@@ -120,6 +122,8 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         second_factors: Arc::clone(&second_factors),
         sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), second_factors)),
         accounts: Arc::new(Accounts::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
+        shares: Arc::new(Shares::new(common.clone(), Arc::clone(&hasher))),
+        share_visits: Arc::new(ShareVisits::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
         users: Arc::new(Users::new(common.clone(), hasher, password_check)),
         api_keys: Arc::new(ApiKeys::new(common.clone())),
         device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),

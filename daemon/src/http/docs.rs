@@ -30,6 +30,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "folders", description = "Folders."),
         (name = "groups", description = "Groups of people, for the lists of private folders."),
         (name = "files", description = "Files and their contents."),
+        (name = "shares", description = "Share links: made, listed, taken back."),
+        (name = "shared", description = "Share links, for who has one: no account is needed."),
         (name = "settings", description = "Variables of add-ons and clients."),
         (name = "audit", description = "Who did what."),
         (name = "health", description = "The state of the box."),

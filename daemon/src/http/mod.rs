@@ -31,6 +31,10 @@ mod search;
 mod second_factors;
 pub(crate) mod server;
 mod sessions;
+mod share_drops;
+mod share_pages;
+mod share_visits;
+mod shares;
 mod storage;
 mod tags;
 mod thumbnails;
@@ -68,6 +72,8 @@ use crate::service::pictures::Pictures;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
+use crate::service::share_visits::ShareVisits;
+use crate::service::shares::Shares;
 use crate::service::storage_policy::StorageRules;
 use crate::service::tags::Tags;
 use crate::service::thumbnails::Thumbnails;
@@ -97,6 +103,8 @@ pub(crate) struct Services {
     pub(crate) notes: Arc<Notes>,
     pub(crate) comments: Arc<Comments>,
     pub(crate) search: Arc<Search>,
+    pub(crate) shares: Arc<Shares>,
+    pub(crate) share_visits: Arc<ShareVisits>,
     pub(crate) storage: Arc<StorageRules>,
     pub(crate) archives: Arc<Archives>,
     pub(crate) uploads: Arc<Uploads>,
@@ -188,6 +196,8 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(comments::edit, comments::delete))
         .routes(routes!(comments::history))
         .routes(routes!(search::run))
+        .routes(routes!(shares::create, shares::list))
+        .routes(routes!(shares::get, shares::change, shares::revoke))
         .routes(routes!(storage::policy, storage::set_policy))
         .routes(routes!(storage::usage))
         .routes(routes!(storage::own))
@@ -200,6 +210,11 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(variables::get, variables::set, variables::delete));
     let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))
+        .routes(routes!(share_visits::page, share_visits::open))
+        .routes(routes!(share_visits::info))
+        .routes(routes!(share_visits::items))
+        .routes(routes!(share_visits::content))
+        .routes(routes!(share_drops::upload))
         .nest("/api/v1", api)
         .with_state(services)
         .split_for_parts();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coffer_api::{FieldProblem, Problem, ProblemCode};
@@ -62,22 +63,36 @@ impl IntoResponse for Refusal {
             }
             Self::Request(problem) => (of_request(problem), None),
         };
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (status, body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(seconds) = problem.retry_after_s {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        let mut response = respond(&problem);
         if let Some(Ok(value)) = range_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
-            headers.insert(header::CONTENT_RANGE, value);
+            response.headers_mut().insert(header::CONTENT_RANGE, value);
         }
         response
     }
+}
+
+/// A refusal for people who see a page: what it says is made of the problem.
+pub(super) fn with_page(error: Error, page: impl FnOnce(&Problem) -> String) -> Response {
+    log_fault(&error);
+    let problem = of_service(error);
+    let mut response = respond(&problem);
+    *response.body_mut() = Body::from(page(&problem));
+    response
+}
+
+fn respond(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// The chain of causes goes to the log, once, and nowhere else.

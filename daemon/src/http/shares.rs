@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 use super::extract::{Authenticated, Id, Json, Parameters};
 use super::folders::PAGE;
 use super::problem::Refusal;
-use crate::model::share::{self, SharedId};
+use crate::model::share::{self, ShareFilter, SharedId};
 use crate::model::user::DisplayName;
 use crate::service::Error;
-use crate::service::shares::{self, ShareChange, ShareFilter, Shares};
+use crate::service::shares::{self, ShareChange, Shares};
 
 /// Which links.
 #[derive(Deserialize, IntoParams)]

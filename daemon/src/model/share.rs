@@ -111,6 +111,14 @@ impl fmt::Debug for Share {
     }
 }
 
+/// Which links. Absent conditions hold for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ShareFilter {
+    pub(crate) created_by: Option<Uuid>,
+    /// The file or folder that they lead to.
+    pub(crate) item_id: Option<Uuid>,
+}
+
 /// The name under which a kind is stored.
 pub(crate) fn kind_name(kind: ShareKind) -> &'static str {
     match kind {

@@ -7,16 +7,8 @@ use uuid::Uuid;
 
 use super::row;
 use crate::model::role;
-use crate::model::share::{self, Share, ShareTokenHash, ShareUse, SharedId};
+use crate::model::share::{self, Share, ShareFilter, ShareTokenHash, ShareUse, SharedId};
 use crate::storage::database::DatabaseError;
-
-/// Which links. Absent conditions hold for all.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ShareFilter {
-    pub(crate) created_by: Option<Uuid>,
-    /// The file or folder that they lead to.
-    pub(crate) item_id: Option<Uuid>,
-}
 
 /// Adds a link that was never used.
 pub(crate) fn insert(connection: &Connection, share: &Share, token: &ShareTokenHash) -> Result<(), DatabaseError> {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use log::warn;
@@ -133,21 +134,23 @@ impl ShareVisits {
         Ok((visitor, file))
     }
 
-    /// What stands for the right password for some time, and when that ends. `None` for a link without one.
-    pub(crate) fn pass(&self, visitor: &Visitor) -> Result<Option<(String, Timestamp)>, Error> {
+    /// What stands for the right password for some time. `None` for a link without one.
+    pub(crate) fn pass(&self, visitor: &Visitor) -> Result<Option<String>, Error> {
         let Some(hash) = &visitor.share.password_hash else { return Ok(None) };
         let end = self.common.clock.now() + PASS_LIFETIME;
         let signature = pass_mac(&visitor.lease, visitor.share.id, hash, end.as_second())?.finalize().into_bytes();
-        let pass = format!("{}.{}", end.as_second(), data_encoding::BASE64URL_NOPAD.encode(&signature));
-        Ok(Some((pass, end)))
+        let signature = BASE64URL_NOPAD.encode(&signature);
+        Ok(Some(format!("{}.{signature}", end.as_second())))
     }
 
     /// Counts that a link's page was opened.
     pub(crate) async fn note_view(&self, visitor: &Visitor) {
         let (id, now) = (visitor.share.id, self.common.clock.now());
-        let noted = visitor.lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
-            shares::count_view(transaction, id, now)
-        });
+        let noted = visitor
+            .lease
+            .store()
+            .database
+            .write(move |transaction| -> Result<(), DatabaseError> { shares::count_view(transaction, id, now) });
         // On a full drive people must still be able to read.
         if let Err(error) = noted.await {
             warn!(error:% = error; "a visit of a share link was not counted");
@@ -407,7 +410,7 @@ fn pass_mac(lease: &Lease, share_id: Uuid, password_hash: &str, end_s: i64) -> R
 
 fn is_pass(lease: &Lease, share_id: Uuid, password_hash: &str, pass: &str, now: Timestamp) -> bool {
     let parsed = pass.split_once('.').and_then(|(end, signature)| {
-        let signature = data_encoding::BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
+        let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
         Some((end.parse::<i64>().ok()?, signature))
     });
     let Some((end_s, signature)) = parsed else { return false };

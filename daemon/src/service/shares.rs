@@ -14,11 +14,10 @@ use super::common::Common;
 use super::passwords::{Asker, Hasher};
 use crate::model::clock::system_rng;
 use crate::model::role::{Action, Role};
-use crate::model::share::{Share, ShareKind, ShareToken, ShareUse, SharedId};
+use crate::model::share::{Share, ShareFilter, ShareKind, ShareToken, ShareUse, SharedId};
 use crate::model::user::DisplayName;
 use crate::repo::audit::{self, Outcome};
 use crate::repo::shares;
-pub(crate) use crate::repo::shares::ShareFilter;
 
 /// Largest page of a list.
 const MAX_PAGE: u32 = 500;

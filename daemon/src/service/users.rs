@@ -20,7 +20,9 @@ use crate::model::policy::Policy;
 use crate::model::role::{self, Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, shares, users};
+use crate::repo::{
+    access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, shares, users,
+};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.

@@ -42,6 +42,7 @@ mod sandbox;
 mod search;
 mod second_factors;
 mod sessions;
+mod shares;
 mod startup;
 mod storage;
 mod thumbnails;

@@ -67,6 +67,8 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/sessions/{id}",
         "/api/v1/settings",
         "/api/v1/settings/{namespace}/{key}",
+        "/api/v1/shares",
+        "/api/v1/shares/{id}",
         "/api/v1/storage/policy",
         "/api/v1/storage/usage",
         "/api/v1/texts",
@@ -101,6 +103,11 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/vault/recovery-key",
         "/api/v1/vault/unlock",
         "/health",
+        "/share/{token}",
+        "/share/{token}/content",
+        "/share/{token}/info",
+        "/share/{token}/items",
+        "/share/{token}/upload",
     ];
     assert_eq!(paths, BTreeSet::from(expected));
     for (path, item) in document["paths"].as_object().unwrap() {

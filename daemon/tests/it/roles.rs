@@ -183,6 +183,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("POST", "/invitations") => json!({ "role": "reader" }),
         ("PUT", path) if path.starts_with("/settings/") => json!({ "value": true }),
         ("POST", "/api-keys") => json!({ "name": name, "role": "reader" }),
+        ("POST", "/shares") => json!({ "kind": "download", "file_id": UNKNOWN }),
         ("POST", "/users/me/second-factors/totp/confirm") => json!({ "code": "000000" }),
         ("POST", "/users/me/second-factors/passkeys") => json!({ "password": "wrong", "name": name }),
         ("POST", "/users/me/second-factors/passkeys/{id}") => json!({ "credential": {} }),
