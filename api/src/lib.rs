@@ -8,6 +8,7 @@ mod files;
 mod folders;
 mod groups;
 mod health;
+mod metrics;
 mod organisation;
 mod page;
 mod patch;
@@ -22,6 +23,7 @@ mod transfer;
 mod users;
 mod variables;
 mod vault;
+mod webhooks;
 
 pub use access::{Access, FolderAccess, FolderGrant};
 pub use audit::{
@@ -34,6 +36,8 @@ pub use health::{Health, HealthStatus, KeyFileState, VaultState};
 pub use organisation::{
     Colour, Comment, CommentHistory, CommentVersion, Item, ItemDetails, MarkedItem, Note, SetLabel, SetNote, Star, Tag,
     WriteComment,
+pub use metrics::{
+    CacheMetrics, DatabaseMetrics, DiskMetrics, Metrics, ProcessMetrics, QueueMetrics, RouteMetrics, SystemMetrics,
 };
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};
@@ -62,3 +66,4 @@ pub use vault::{
     CreateVault, FirstAdmin, KeySlot, KeySlotKind, MasterCredential, NewMasterPassword, NewRecoveryKey,
     OptionalMasterPassword, UnlockVault, VaultCreated,
 };
+pub use webhooks::{ChangeWebhook, CreateWebhook, DeliveryState, NewWebhook, ToldEvent, Webhook, WebhookDelivery};

@@ -14,15 +14,18 @@ use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::addon::activity::Activity;
+use crate::addon::doorbell::Doorbell;
+use crate::addon::event_counts::EventCounts;
 use crate::addon::search_index::SearchIndex;
 use crate::addon::storage_reserve::StorageReserve;
 use crate::addon::thumbnails::WakeThumbnails;
 use crate::cli::Serve;
 use crate::exit::Failure;
-use crate::http::{self, Services};
+use crate::http::{self, RequestStats, Services};
 use crate::model::clock::{SharedClock, SystemClock};
 use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
@@ -30,19 +33,24 @@ use crate::service::api_keys::ApiKeys;
 use crate::service::archives::Archives;
 use crate::service::audit::Context;
 use crate::service::audit_retention;
+use crate::service::bell::Bell;
 use crate::service::bulk::Bulk;
 use crate::service::chores::{Chore, chore};
 use crate::service::comments::Comments;
 use crate::service::common::Common;
 use crate::service::device::Device;
 use crate::service::device_links::DeviceLinks;
+use crate::service::event_stream::EventStreams;
 use crate::service::events::{EventBus, Observer};
+use crate::service::feed::Feed;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
+use crate::service::hook_programs::HookPrograms;
 use crate::service::items::Items;
 use crate::service::marks::Marks;
+use crate::service::metrics::Observatory;
 use crate::service::notes::Notes;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
@@ -57,6 +65,7 @@ use crate::service::shares::Shares;
 use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
 use crate::service::tags::Tags;
+use crate::service::tally::Tally;
 use crate::service::thumbnails::{self, Thumbnails, Wake};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
@@ -65,7 +74,9 @@ use crate::service::users::Users;
 use crate::service::variables::Variables;
 use crate::service::vault::{LockReason, Vault, VaultPaths};
 use crate::service::watchdog::Watchdog;
-use crate::storage::{durable, gocryptfs, hygiene, namespace};
+use crate::service::webhook_delivery::Deliveries;
+use crate::service::webhooks::Webhooks;
+use crate::storage::{durable, gocryptfs, hooks, hygiene, namespace};
 
 /// File in the device directory that keeps a second daemon out.
 const LOCK_FILE: &str = "cofferd.lock";
@@ -78,6 +89,8 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     let _running = keep_others_out(&paths.device)?;
     let device = identity(&paths)?;
     gocryptfs::clear_stale_mount(&paths.mount_point).map_err(|_| Failure::MountPoint(paths.mount_point.clone()))?;
+    // Before the namespace: in there, no process can become another user.
+    let hooks_socket = start_hooks(options)?;
     namespace::enter()?;
     hygiene::harden_process();
     tokens::install_provider();
@@ -87,10 +100,21 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
         .max_blocking_threads(64)
         .build()
         .map_err(Failure::Runtime)?;
-    runtime.block_on(run(options, paths, device))
+    runtime.block_on(run(options, paths, device, hooks_socket))
 }
 
-async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), Failure> {
+/// Where hook programs are run, if there are some.
+fn start_hooks(options: &Serve) -> Result<Option<PathBuf>, Failure> {
+    let (Some(directory), Some(user)) = (&options.hooks_directory, &options.hooks_user) else {
+        return Ok(options.hooks_socket.clone());
+    };
+    let socket = options.control_socket().with_file_name("hooks.sock");
+    // It ends with this process.
+    hooks::start_listener(directory, user, &socket)?;
+    Ok(Some(socket))
+}
+
+async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: Option<PathBuf>) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let network = listen(options).await?;
@@ -109,6 +133,8 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Activity), Arc::new(SearchIndex(wake.clone()))];
     let events = EventBus::start(vec![Box::new(StorageReserve)], observers);
     let vault = Vault::start(paths, common.clone(), device, chores(&common, wake));
+    let (common, reactions) = react(options, &clock, hooks_socket);
+    let vault = Vault::start(paths, common.clone(), device, chores(&common, &reactions));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
@@ -118,9 +144,17 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     let folders = Arc::new(Folders::new(common.clone()));
     let trash = Arc::new(Trash::new(common.clone()));
     let tags = Arc::new(Tags::new(common.clone()));
+    let sessions = Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), Arc::clone(&second_factors));
+    let sessions = Arc::new(sessions);
+    let event_streams = Arc::new(EventStreams::new(common.clone(), reactions.feed, Arc::clone(&sessions)));
+    let observatory =
+        Observatory::new(common.clone(), Arc::clone(&vault), Arc::clone(&event_streams), reactions.event_tally);
     let services = Services {
-        second_factors: Arc::clone(&second_factors),
-        sessions: Arc::new(Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), second_factors)),
+        second_factors,
+        sessions,
+        observatory: Arc::new(observatory),
+        request_stats: RequestStats::default(),
+        event_streams,
         accounts: Arc::new(Accounts::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
         shares: Arc::new(Shares::new(common.clone(), Arc::clone(&hasher))),
         share_visits: Arc::new(ShareVisits::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
@@ -146,6 +180,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         privacy: Arc::new(Privacy::new(common.clone())),
         groups: Arc::new(Groups::new(common.clone())),
         variables: Arc::new(Variables::new(common.clone())),
+        webhooks: Arc::new(Webhooks::new(common.clone(), reactions.deliveries)),
         health: Arc::new(health),
         auditor: common.auditor(),
         vault: Arc::clone(&vault),
@@ -169,9 +204,14 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
         _ = interrupt.recv() => {}
     }
     info!("cofferd stops");
-    notify(&[NotifyState::Stopping, NotifyState::Status("locking the vault")]);
     pulse.abort();
     stop.cancel();
+    take_down(&vault, server).await;
+    Ok(())
+}
+
+async fn take_down(vault: &Arc<Vault>, server: JoinHandle<()>) {
+    notify(&[NotifyState::Stopping, NotifyState::Status("locking the vault")]);
     // Locking ends the running transfers, which lets the server end.
     if let Err(error) = vault.lock(LockReason::Stopping, Context::default()).await {
         error!(error:% = error; "the vault was not locked cleanly");
@@ -179,14 +219,41 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device) -> Result<(), F
     if server.await.is_err() {
         error!("the server failed unexpectedly");
     }
-    Ok(())
+}
+
+/// What reacts to events, besides the add-ons.
+struct Reactions {
+    feed: Arc<Feed>,
+    event_tally: Tally,
+    deliveries: Arc<Deliveries>,
+    hook_programs: Arc<HookPrograms>,
+}
+
+/// Puts together whatever hears of events, and with it what every service needs.
+fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) -> (Common, Reactions) {
+    let feed = Arc::new(Feed::new(Arc::clone(clock)));
+    let (webhooks_bell, hooks_bell) = (Bell::default(), Bell::default());
+    let event_tally = Tally::default();
+    let observers: Vec<Arc<dyn Observer>> = vec![
+        Arc::new(Activity),
+        Arc::new(Doorbell(vec![webhooks_bell.clone(), hooks_bell.clone()])),
+        Arc::new(EventCounts(event_tally.clone())),
+    ];
+    let events = EventBus::start(vec![Box::new(StorageReserve)], observers, Arc::clone(&feed));
+    let common = Common::new(Arc::clone(clock), events);
+    let deliveries = Arc::new(Deliveries::new(common.clone(), webhooks_bell, options.allow_local_webhooks));
+    let hook_programs = Arc::new(HookPrograms::new(hooks_socket, hooks_bell));
+    (common, Reactions { feed, event_tally, deliveries, hook_programs })
 }
 
 /// What goes on by itself while the vault is unlocked.
 fn chores(common: &Common, uploads: &Arc<Uploads>, wake: Wake) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
 fn chores(common: &Common, wake: Wake) -> Vec<Chore> {
+fn chores(common: &Common, reactions: &Reactions) -> Vec<Chore> {
     let auditor = common.auditor();
+    let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
+    let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions) = (common.clone(), common.clone());
     vec![
         chore(sweep::sweep),
@@ -196,6 +263,9 @@ fn chores(common: &Common, wake: Wake) -> Vec<Chore> {
         chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),
         chore(move |lease| thumbnails::make(lease, wake.clone())),
         chore(move |lease| search_index::keep(lease, wake.clone())),
+        chore(move |lease| Arc::clone(&deliveries).run(lease)),
+        chore(move |lease| Arc::clone(&hook_programs).run(lease)),
+        chore(move |lease| Arc::clone(&feed).forget_at_lock(lease)),
     ]
 }
 

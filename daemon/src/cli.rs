@@ -25,6 +25,8 @@ pub(crate) enum Command {
     FirstBoot(FirstBoot),
     /// Print the gocryptfs passphrase of a vault, to read it without this program. See docs/recovery.md.
     Passphrase(Passphrase),
+    /// Run the hook programs for the event on standard input. For systemd: see coffer-hooks@.service.
+    RunHooks(RunHooks),
 }
 
 /// Either one directory for everything, or each for itself.
@@ -66,6 +68,20 @@ pub(crate) struct Serve {
     /// What the system found wrong with the storage drive, in one line; absent while there is nothing.
     #[arg(long, value_name = "PATH")]
     pub(crate) storage_report: Option<PathBuf>,
+    /// Let webhooks reach this machine itself and link-local addresses. Whoever administers the vault can then make the
+    /// daemon post to every service here.
+    #[arg(long)]
+    pub(crate) allow_local_webhooks: bool,
+    /// Run the programs in this directory when something happens, as the user that --hooks-user names. Needs a daemon
+    /// that root started. See docs/addons.md.
+    #[arg(long, value_name = "DIR", requires = "hooks_user", conflicts_with = "hooks_socket")]
+    pub(crate) hooks_directory: Option<PathBuf>,
+    /// Who runs hook programs: a user that can do nothing else.
+    #[arg(long, value_name = "NAME", requires = "hooks_directory")]
+    pub(crate) hooks_user: Option<String>,
+    /// Where another process runs hook programs: the socket that systemd answers with `cofferd run-hooks`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) hooks_socket: Option<PathBuf>,
 }
 
 /// A new box.
@@ -85,6 +101,14 @@ pub(crate) struct Passphrase {
     /// Holds vault.keys.
     #[arg(long, value_name = "DIR")]
     pub(crate) secrets: PathBuf,
+}
+
+/// Which programs.
+#[derive(Args)]
+pub(crate) struct RunHooks {
+    /// Holds the hook programs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 impl Serve {

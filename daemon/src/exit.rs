@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::service::device::DeviceError;
+use crate::storage::hooks::HooksError;
 use crate::storage::namespace::NamespaceError;
 
 /// A reason not to start, or not to go on. Its text says what, where, and what to try.
@@ -29,6 +30,8 @@ pub(crate) enum Failure {
     KeyFile(String),
     #[error("the master password or recovery key is wrong")]
     WrongSecret,
+    #[error("{0}")]
+    Hooks(#[from] HooksError),
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
 }
@@ -44,6 +47,7 @@ impl Failure {
             Self::Namespace(_) => 71,
             Self::Directory { .. } | Self::MountPoint(_) => 73,
             Self::AlreadyRunning(_) => 75,
+            Self::Hooks(_) => 77,
             Self::Device(_) | Self::NoIdentity(_) => 78,
         })
     }

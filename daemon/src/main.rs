@@ -26,11 +26,16 @@ use exit::Failure;
 use model::clock::SystemClock;
 use service::device::Device;
 use storage::{converters, gocryptfs, pictures, sandbox};
+use storage::{gocryptfs, hooks};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Some(become_other) = shim(arguments.first()) {
         let code = become_other(&arguments.split_off(1));
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+    }
+    if arguments.first().is_some_and(|first| first == hooks::LISTEN_ARGUMENT) {
+        let code = arguments.get(1).map_or(1, |directory| hooks::listen(directory.as_ref()));
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let command = Cli::parse().command;
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => app::serve(options),
         Command::FirstBoot(options) => first_boot(options),
         Command::Passphrase(options) => passphrase::run(&options.secrets),
+        Command::RunHooks(options) => hooks::run(&options.directory).map_err(Failure::Runtime),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

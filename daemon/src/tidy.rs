@@ -90,6 +90,7 @@ fn each_thing_stands_in_the_layer_that_owns_it() {
     }
     only_in("PRAGMA", &["storage/database.rs"]);
     only_in("Command::new(", &["storage/gocryptfs.rs", "storage/sandbox.rs"]);
+    only_in("Command::new(", &["storage/gocryptfs.rs", "storage/hooks.rs"]);
     only_in("axum", &["http/", "main.rs"]);
     only_in("StatusCode::from_u16", &["http/problem.rs"]);
     only_in("Timestamp::now()", &["model/clock.rs"]);
@@ -99,6 +100,13 @@ fn each_thing_stands_in_the_layer_that_owns_it() {
     for refusal in ["BAD_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "LOCKED", "INTERNAL_SERVER"] {
         only_in(&format!("StatusCode::{refusal}"), &["http/problem.rs"]);
     }
+}
+
+#[test]
+fn the_add_on_that_the_documents_show_is_the_one_that_is_built() {
+    let shown = fs::read_to_string(root().join("docs/addons.md")).unwrap();
+    let built = fs::read_to_string(root().join("daemon/src/addon/event_counts.rs")).unwrap();
+    assert!(shown.contains(&built), "docs/addons.md shows another event_counts.rs");
 }
 
 #[test]

@@ -33,6 +33,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "shares", description = "Share links: made, listed, taken back."),
         (name = "shared", description = "Share links, for who has one: no account is needed."),
         (name = "settings", description = "Variables of add-ons and clients."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "webhooks", description = "Who is told of events outside of the box."),
         (name = "audit", description = "Who did what."),
         (name = "health", description = "The state of the box."),
     )

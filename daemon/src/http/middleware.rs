@@ -1,12 +1,12 @@
-//! Around every request: an id, one line in the log, headers for browsers, and a net for panics.
+//! Around every request: an id, one line in the log, a count, headers for browsers, and a net for panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use log::{error, info};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::extract::RequestId;
 use super::problem::{Refusal, RequestProblem};
+use super::request_stats::RequestStats;
 use crate::model::clock::{Clock, SystemClock};
 
 /// The name of the header that carries the id both ways.
@@ -23,11 +24,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 
 /// Wraps a router.
-pub(super) fn wrap(router: Router) -> Router {
-    router.layer(from_fn(around))
+pub(super) fn wrap(router: Router, stats: RequestStats) -> Router {
+    router.layer(from_fn_with_state(stats, around))
 }
 
-async fn around(mut request: Request, next: Next) -> Response {
+async fn around(State(stats): State<RequestStats>, mut request: Request, next: Next) -> Response {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let start = clock.monotonic();
     let id = request_id(&request);
@@ -41,6 +42,7 @@ async fn around(mut request: Request, next: Next) -> Response {
         Refusal::Request(RequestProblem::Panicked).into_response()
     });
     let took = clock.monotonic().saturating_duration_since(start);
+    stats.count(&method, route.as_deref(), response.status(), took);
     info!(
         request_id:% = id, method:% = method, route = route.as_deref().unwrap_or("-"),
         status = response.status().as_u16(), took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

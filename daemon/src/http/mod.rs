@@ -13,6 +13,7 @@ mod content;
 mod credentials;
 mod digest;
 mod docs;
+mod events;
 mod extract;
 mod files;
 mod folders;
@@ -21,11 +22,13 @@ mod groups;
 mod health;
 mod items;
 mod marks;
+mod metrics;
 mod middleware;
 mod notes;
 mod passkeys;
 mod pictures;
 mod problem;
+mod request_stats;
 mod revisions;
 mod search;
 mod second_factors;
@@ -44,6 +47,7 @@ mod uploads;
 mod users;
 mod variables;
 mod vault;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -53,6 +57,8 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use request_stats::RequestStats;
+
 use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
@@ -61,12 +67,14 @@ use crate::service::audit::Auditor;
 use crate::service::bulk::Bulk;
 use crate::service::comments::Comments;
 use crate::service::device_links::DeviceLinks;
+use crate::service::event_stream::EventStreams;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::items::Items;
 use crate::service::marks::Marks;
+use crate::service::metrics::Observatory;
 use crate::service::notes::Notes;
 use crate::service::pictures::Pictures;
 use crate::service::search::Search;
@@ -82,6 +90,7 @@ use crate::service::uploads::Uploads;
 use crate::service::users::Users;
 use crate::service::variables::Variables;
 use crate::service::vault::Vault;
+use crate::service::webhooks::Webhooks;
 
 /// The services, of which each handler asks for the one it needs.
 #[derive(Clone, FromRef)]
@@ -113,7 +122,11 @@ pub(crate) struct Services {
     pub(crate) privacy: Arc<Privacy>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) variables: Arc<Variables>,
+    pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) event_streams: Arc<EventStreams>,
     pub(crate) health: Arc<HealthCheck>,
+    pub(crate) observatory: Arc<Observatory>,
+    pub(crate) request_stats: RequestStats,
     pub(crate) auditor: Auditor,
 }
 
@@ -207,7 +220,14 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(audit::verify))
         .routes(routes!(audit::retention, audit::set_retention))
         .routes(routes!(variables::list))
-        .routes(routes!(variables::get, variables::set, variables::delete));
+        .routes(routes!(variables::get, variables::set, variables::delete))
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::get, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(events::stream))
+        .routes(routes!(metrics::json));
+    let stats = services.request_stats.clone();
     let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))
         .routes(routes!(share_visits::page, share_visits::open))
@@ -215,9 +235,11 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(share_visits::items))
         .routes(routes!(share_visits::content))
         .routes(routes!(share_drops::upload))
+        .routes(routes!(metrics::text))
         .nest("/api/v1", api)
         .with_state(services)
         .split_for_parts();
     let router = router.merge(docs::router(document));
-    middleware::wrap(router.fallback(problem::no_such_address).method_not_allowed_fallback(problem::no_such_method))
+    let router = router.fallback(problem::no_such_address).method_not_allowed_fallback(problem::no_such_method);
+    middleware::wrap(router, stats)
 }

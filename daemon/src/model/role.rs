@@ -33,6 +33,10 @@ pub(crate) enum Action {
     ManageGroups,
     /// Set variables of add-ons and clients.
     ManageSettings,
+    /// Say who is told of events outside of the box.
+    ManageWebhooks,
+    /// See how the box is doing.
+    ReadMetrics,
     /// Read, export and verify the audit log.
     ReadAudit,
     /// Say how long the audit log is kept.
@@ -59,6 +63,8 @@ impl Action {
             Self::ManagePeople => "manage_people",
             Self::ManageGroups => "manage_groups",
             Self::ManageSettings => "manage_settings",
+            Self::ManageWebhooks => "manage_webhooks",
+            Self::ReadMetrics => "read_metrics",
             Self::ReadAudit => "read_audit",
             Self::ManageAudit => "manage_audit",
             Self::ManageVault => "manage_vault",
@@ -77,6 +83,8 @@ pub(crate) fn allowed(role: Role, action: Action) -> bool {
         | Action::ManagePeople
         | Action::ManageGroups
         | Action::ManageSettings
+        | Action::ManageWebhooks
+        | Action::ReadMetrics
         | Action::ReadAudit
         | Action::ManageAudit
         | Action::ManageVault => Role::Admin,
@@ -121,6 +129,8 @@ mod tests {
             (A::ManagePeople, [false, false, false, true]),
             (A::ManageGroups, [false, false, false, true]),
             (A::ManageSettings, [false, false, false, true]),
+            (A::ManageWebhooks, [false, false, false, true]),
+            (A::ReadMetrics, [false, false, false, true]),
             (A::ReadAudit, [false, false, false, true]),
             (A::ManageAudit, [false, false, false, true]),
             (A::ManageVault, [false, false, false, true]),

@@ -12,6 +12,7 @@ pub(crate) mod device_links;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;
+pub(crate) mod hooks;
 pub(crate) mod invitations;
 pub(crate) mod items;
 pub(crate) mod marks;
@@ -34,6 +35,7 @@ pub(crate) mod uploads;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod variables;
+pub(crate) mod webhooks;
 
 use std::sync::LazyLock;
 
@@ -55,6 +57,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0009_uploads.sql")),
         M::up(include_str!("migrations/0011_organisation.sql")),
         M::up(include_str!("migrations/0012_shares.sql")),
+        M::up(include_str!("migrations/0010_webhooks.sql")),
     ])
 });
 
@@ -63,7 +66,8 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> 
     MIGRATIONS.to_latest(connection).map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { query: _, err } => DatabaseError::from(err),
         _ => DatabaseError::Value("schema version"),
-    })
+    })?;
+    webhooks::keep_event_names(connection)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use lru::LruCache;
 use rusqlite::Connection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::blobs::Blobs;
@@ -43,6 +44,7 @@ pub(crate) struct Store {
     sessions: Arc<Mutex<LruCache<Uuid, SessionOfUser>>>,
     // Whether anything is private; unknown at first and after a change. Kept by the same rule.
     anything_private: Arc<Mutex<Option<bool>>>,
+    people_changed: watch::Sender<()>,
 }
 
 impl Store {
@@ -77,6 +79,7 @@ impl Store {
             files: Arc::new(Mutex::new(LruCache::new(FILES))),
             sessions: Arc::new(Mutex::new(LruCache::new(SESSIONS))),
             anything_private: Arc::new(Mutex::new(None)),
+            people_changed: watch::Sender::new(()),
         })
     }
 
@@ -159,15 +162,44 @@ impl Store {
 
     /// For use inside a transaction that changes a session.
     pub(crate) fn session_forgetter(&self) -> impl Fn(Uuid) + Send + use<> {
-        let cache = Arc::clone(&self.sessions);
-        move |id| drop(lock(&cache).pop(&id))
+        let (cache, people_changed) = (Arc::clone(&self.sessions), self.people_changed.clone());
+        move |id| {
+            drop(lock(&cache).pop(&id));
+            people_changed.send_replace(());
+        }
     }
 
     /// For use inside a transaction that changes an account, its factors, its sessions or the rules: that is rare, and
     /// to find the sessions that it concerns is not worth the risk of missing one.
     pub(crate) fn people_forgetter(&self) -> impl Fn() + Send + use<> {
-        let cache = Arc::clone(&self.sessions);
-        move || lock(&cache).clear()
+        let (cache, people_changed) = (Arc::clone(&self.sessions), self.people_changed.clone());
+        move || {
+            lock(&cache).clear();
+            people_changed.send_replace(());
+        }
+    }
+
+    /// Hears whenever a forgetter of sessions or people is used: what somebody may do could be another by now. It is
+    /// told before the change is committed, and whoever asks the database then is answered after.
+    pub(crate) fn people_changed(&self) -> watch::Receiver<()> {
+        self.people_changed.subscribe()
+    }
+
+    /// How large the database is.
+    pub(crate) async fn figures(&self) -> Result<StoreFigures, DatabaseError> {
+        let log = database::journal_path(&self.mount_point.join(DATABASE));
+        self.database
+            .read(move |connection| {
+                let (size_bytes, free_bytes) = database::size(connection)?;
+                let log_bytes = std::fs::metadata(log).map_or(0, |metadata| metadata.len());
+                Ok(StoreFigures { size_bytes, free_bytes, log_bytes })
+            })
+            .await
+    }
+
+    /// What the caches hold, and what they can hold.
+    pub(crate) fn cache_fill(&self) -> [(&'static str, usize, usize); 2] {
+        [("files", lock(&self.files).len(), FILES.get()), ("sessions", lock(&self.sessions).len(), SESSIONS.get())]
     }
 
     /// Closes the database and empties the caches. Blocks.
@@ -178,6 +210,15 @@ impl Store {
         lock(&self.sessions).clear();
         *lock(&self.anything_private) = None;
     }
+}
+
+/// Sizes of the database.
+pub(crate) struct StoreFigures {
+    pub(crate) size_bytes: u64,
+    /// Of which so much is not used.
+    pub(crate) free_bytes: u64,
+    /// The write-ahead log.
+    pub(crate) log_bytes: u64,
 }
 
 /// Why a store does not open.

@@ -121,10 +121,12 @@ impl ApiKeys {
         caller.require(Action::Account).await?;
         let user_id = caller.user.id;
         let entry = self.common.auditor.entry(&caller.context, "api_key.deleted", Outcome::Success, Some(id));
+        let forget = caller.store().people_forgetter();
         let deleted = caller.store().database.write(move |transaction| -> Result<(), Error> {
             if !api_keys::delete(transaction, id, user_id)? {
                 return Err(Error::NotFound("API key"));
             }
+            forget();
             Ok(audit::insert(transaction, &entry)?)
         });
         deleted.await

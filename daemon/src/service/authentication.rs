@@ -52,6 +52,36 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// Whether what a caller proved who they are with is still good for all that it was. For work that outlives a call.
+    pub(super) async fn still_holds(&self, caller: &Caller) -> Result<bool, Error> {
+        let (now, user_id) = (self.common.clock.now(), caller.user.id);
+        let database = &caller.store().database;
+        let (user, valid) = match caller.credential {
+            Credential::Session { id, enrolment_only } => {
+                let Some(found) = caller.store().session(id).await? else { return Ok(false) };
+                let valid = found.session.is_valid(now) && found.must_enrol == enrolment_only;
+                (Some(found.user), valid)
+            }
+            Credential::ApiKey { id, .. } => {
+                let read = database.read(move |connection| -> Result<_, DatabaseError> {
+                    Ok((users::find(connection, user_id)?, repo::api_keys::find(connection, id)?))
+                });
+                let (user, key) = read.await?;
+                (user, key.is_some_and(|(key, _)| key.is_valid(now)))
+            }
+            Credential::DeviceToken => {
+                let read = database.read(move |connection| -> Result<_, DatabaseError> {
+                    Ok((users::find(connection, user_id)?, device_links::find(connection, user_id)?))
+                });
+                let (user, link) = read.await?;
+                (user, link.is_some())
+            }
+        };
+        Ok(valid && user.is_some_and(|user| user.active && user.role == caller.user.role))
+    }
+}
+
 /// Whom a token of the cloud is for, when it is for this device.
 pub(super) fn subject(token: &str, device: &Device, now: Timestamp) -> Result<String, Error> {
     let mut key = zeroize::Zeroizing::new([0; 32]);

@@ -57,10 +57,12 @@ impl DeviceLinks {
         caller.require(Action::Account).await?;
         let user_id = caller.user.id;
         let entry = self.common.auditor.entry(&caller.context, "device_link.deleted", Outcome::Success, Some(user_id));
+        let forget = caller.store().people_forgetter();
         let deleted = caller.store().database.write(move |transaction| -> Result<(), Error> {
             if !device_links::delete_of_user(transaction, user_id)? {
                 return Err(Error::NotFound("link"));
             }
+            forget();
             Ok(audit::insert(transaction, &entry)?)
         });
         deleted.await

@@ -10,6 +10,7 @@ use crate::model::second_factor::PasskeyNameError;
 use crate::model::tag::TagNameError;
 use crate::model::user::{AboutError, DisplayNameError, UsernameError};
 use crate::model::variable::VariableNameError;
+use crate::model::webhook::{UnknownEvent, WebhookUrlError};
 use crate::repo::store::StoreError;
 use crate::storage::database::DatabaseError;
 use crate::storage::gocryptfs::GocryptfsError;
@@ -278,6 +279,18 @@ impl From<VariableNameError> for Error {
             VariableNameError::Key => "key",
         };
         Self::field(field, error.to_string())
+    }
+}
+
+impl From<WebhookUrlError> for Error {
+    fn from(error: WebhookUrlError) -> Self {
+        Self::field("url", error.to_string())
+    }
+}
+
+impl From<UnknownEvent> for Error {
+    fn from(error: UnknownEvent) -> Self {
+        Self::field("events", error.to_string())
     }
 }
 

@@ -10,6 +10,7 @@ use log::{error, warn};
 use tokio::sync::mpsc;
 
 use super::Error;
+use super::feed::Feed;
 use crate::model::event::{Event, Intent};
 
 /// Events that may wait for one observer; more are dropped, and logged.
@@ -36,11 +37,12 @@ pub(crate) trait Observer: Send + Sync + 'static {
 pub(crate) struct EventBus {
     guards: Vec<Box<dyn Guard>>,
     observers: Vec<(&'static str, mpsc::Sender<Event>)>,
+    feed: Arc<Feed>,
 }
 
 impl EventBus {
     /// Starts one task for each observer. Call it inside the runtime.
-    pub(crate) fn start(guards: Vec<Box<dyn Guard>>, observers: Vec<Arc<dyn Observer>>) -> Self {
+    pub(crate) fn start(guards: Vec<Box<dyn Guard>>, observers: Vec<Arc<dyn Observer>>, feed: Arc<Feed>) -> Self {
         let observers = observers
             .into_iter()
             .map(|observer| {
@@ -50,7 +52,7 @@ impl EventBus {
                 (name, sender)
             })
             .collect();
-        Self { guards, observers }
+        Self { guards, observers, feed }
     }
 
     /// Asks every guard; the first refusal counts.
@@ -58,13 +60,19 @@ impl EventBus {
         self.guards.iter().try_for_each(|guard| guard.check(intent))
     }
 
-    /// Tells every observer.
+    /// Tells every observer, and those who follow the events live.
     pub(crate) fn publish(&self, event: &Event) {
+        self.feed.publish(event);
         for (observer, sender) in &self.observers {
             if sender.try_send(event.clone()).is_err() {
                 warn!(observer, event = event.name(); "an observer cannot keep up; an event is dropped");
             }
         }
+    }
+
+    /// How many events wait for each observer.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.observers.iter().map(|(name, sender)| (*name, sender.max_capacity() - sender.capacity()))
     }
 }
 
@@ -88,6 +96,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::model::clock::SystemClock;
 
     struct Recorder(sync::Sender<Event>);
 
@@ -102,6 +111,10 @@ mod tests {
         }
     }
 
+    fn bus(guards: Vec<Box<dyn Guard>>, observers: Vec<Arc<dyn Observer>>) -> EventBus {
+        EventBus::start(guards, observers, Arc::new(Feed::new(Arc::new(SystemClock))))
+    }
+
     struct Full;
 
     impl Guard for Full {
@@ -113,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn an_observer_that_panics_hears_the_next_event_all_the_same() {
         let (sender, receiver) = sync::channel();
-        let bus = EventBus::start(Vec::new(), vec![Arc::new(Recorder(sender))]);
+        let bus = bus(Vec::new(), vec![Arc::new(Recorder(sender))]);
         let next = Event::FileDeleted { file_id: Uuid::nil(), folder_id: None };
         bus.publish(&Event::FolderDeleted { folder_id: Uuid::nil(), parent_id: None });
         bus.publish(&next);
@@ -124,8 +137,8 @@ mod tests {
     #[tokio::test]
     async fn a_guard_refuses() {
         let intent = Intent::StoreFile { size_bytes: 1, free_bytes: 2, reserve_bytes: 0 };
-        assert!(EventBus::start(Vec::new(), Vec::new()).check(&intent).is_ok());
-        let refusal = EventBus::start(vec![Box::new(Full)], Vec::new()).check(&intent);
+        assert!(bus(Vec::new(), Vec::new()).check(&intent).is_ok());
+        let refusal = bus(vec![Box::new(Full)], Vec::new()).check(&intent);
         assert!(matches!(refusal, Err(Error::StorageFull)));
     }
 }

@@ -51,6 +51,11 @@ impl Unlocked {
         }
     }
 
+    /// The process that serves the files.
+    pub(super) fn gocryptfs_pid(&self) -> Option<u32> {
+        self.mount.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Mount::pid)
+    }
+
     /// The right to use the vault until it is locked.
     pub(crate) fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
         let token = self.operations.token();

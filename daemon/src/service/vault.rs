@@ -179,6 +179,16 @@ impl Vault {
         Ok(lease)
     }
 
+    /// Where the ciphertext lies, whether or not there is any.
+    pub(super) fn drive(&self) -> PathBuf {
+        self.paths.cipher.clone()
+    }
+
+    /// The process that serves the files, while the vault is unlocked.
+    pub(super) fn gocryptfs_pid(&self) -> Option<u32> {
+        self.unlocked().and_then(|unlocked| unlocked.gocryptfs_pid())
+    }
+
     /// The detachable key, as it is now. Blocks.
     pub(crate) fn inspect_key_file(&self) -> Result<(), KeyFileProblem> {
         self.key_file.inspect()

@@ -111,6 +111,11 @@ impl Database {
         .await
     }
 
+    /// How many calls wait.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.jobs).as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
+    }
+
     /// Refuses new calls, finishes those that wait, closes the connection and waits for that.
     pub(crate) fn close(&self) {
         drop(lock(&self.jobs).take());
@@ -175,6 +180,16 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
 pub(crate) fn empty_the_log(connection: &Connection) -> Result<(), DatabaseError> {
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy { Err(DatabaseError::Busy) } else { Ok(()) }
+}
+
+/// How large a database is, and how much of it is free, in bytes.
+pub(crate) fn size(connection: &Connection) -> Result<(u64, u64), DatabaseError> {
+    let value = |pragma| -> Result<u64, DatabaseError> {
+        let number: i64 = connection.query_row(pragma, [], |row| row.get(0))?;
+        Ok(u64::try_from(number).unwrap_or(0))
+    };
+    let page = value("PRAGMA page_size")?;
+    Ok((page * value("PRAGMA page_count")?, page * value("PRAGMA freelist_count")?))
 }
 
 /// Reads the whole database and compares it with itself. Cost grows with its size.

@@ -156,6 +156,11 @@ impl Mount {
         Ok(mount)
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        u32::try_from(self.pid.as_raw()).ok()
+    }
+
     /// Unmounts and waits until the process is gone, and its key with it.
     ///
     /// Every descriptor must be closed before: a lazy unmount would leave them readable. When some are still open

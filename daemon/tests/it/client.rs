@@ -101,6 +101,42 @@ pub(crate) fn exchange(
     read_reply(stream).expect("a reply")
 }
 
+/// Reads a reply that ends only when it is a refusal; of any other just its status.
+pub(crate) fn read_head_of_stream(stream: &mut dyn Stream) -> Reply {
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    let status = std::str::from_utf8(&start[9..]).unwrap().parse().unwrap();
+    if status == 200 {
+        return Reply { status, headers: Vec::new(), body: Vec::new() };
+    }
+    read_reply(&mut Rest { start: &start, stream }).expect("a reply")
+}
+
+/// A stream of which the start was read already.
+struct Rest<'a> {
+    start: &'a [u8],
+    stream: &'a mut dyn Stream,
+}
+
+impl Read for Rest<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.start.read(buffer)? {
+            0 => self.stream.read(buffer),
+            length => Ok(length),
+        }
+    }
+}
+
+impl Write for Rest<'_> {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// Reads a reply to the end of the connection. `None` when the connection broke before its end.
 pub(crate) fn read_reply(stream: &mut dyn Stream) -> Option<Reply> {
     let mut bytes = Vec::new();

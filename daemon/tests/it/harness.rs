@@ -36,6 +36,8 @@ pub(crate) struct Daemon {
     reader: Option<JoinHandle<()>>,
     // Outlives the program.
     directory: Arc<tempfile::TempDir>,
+    /// What it was started with besides the usual.
+    pub(crate) arguments: Vec<String>,
     pub(crate) token: String,
 }
 
@@ -64,17 +66,27 @@ impl Daemon {
 
     /// A box with a locked vault.
     pub(crate) fn locked() -> Self {
+        Self::locked_with(&[])
+    }
+
+    /// The same, started with more arguments.
+    pub(crate) fn locked_with(arguments: &[&str]) -> Self {
         let template = template();
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let copied =
             Command::new("cp").arg("-a").arg(template.directory.path().join(".")).arg(directory.path()).status();
         assert!(copied.unwrap().success());
-        Self::start(&directory)
+        Self::start_with(&directory, arguments.iter().map(|argument| (*argument).to_owned()).collect())
     }
 
     /// A box with an unlocked vault, and its administrator logged in.
     pub(crate) fn unlocked() -> Self {
-        let mut daemon = Self::locked();
+        Self::unlocked_with(&[])
+    }
+
+    /// The same, started with more arguments.
+    pub(crate) fn unlocked_with(arguments: &[&str]) -> Self {
+        let mut daemon = Self::locked_with(arguments);
         daemon.unlock();
         daemon.log_in();
         daemon
@@ -90,6 +102,16 @@ impl Daemon {
         command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]);
         command.arg(directory.path().join("state")).arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET));
         command
+        Self::start_with(directory, Vec::new())
+    }
+
+    fn start_with(directory: &Arc<tempfile::TempDir>, arguments: Vec<String>) -> Self {
+        let state = directory.path().join("state");
+        command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]).arg(&state);
+        command.arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET)).args(&arguments);
+        let mut daemon = Self::spawn(command, state, directory);
+        daemon.arguments = arguments;
+        daemon
     }
 
     /// Starts a command that becomes the program.
@@ -111,7 +133,8 @@ impl Daemon {
             .unwrap_or_else(|| panic!("the daemon did not start: {}", log.lock().unwrap()));
         let directory = Arc::clone(directory);
         let address = address.parse().unwrap();
-        Self { child, address, state, log, reader: Some(reader), directory, token: String::new() }
+        let (token, arguments) = (String::new(), Vec::new());
+        Self { child, address, state, log, reader: Some(reader), directory, arguments, token }
     }
 
     /// Kills the program and starts it again on what it left.
@@ -122,13 +145,13 @@ impl Daemon {
 
     /// Starts the program again on what it left, after [`Daemon::kill`].
     pub(crate) fn restart_killed(self) -> Self {
-        Self::start(&self.directory)
+        Self::start_with(&self.directory, self.arguments.clone())
     }
 
     /// Stops the program and starts it again.
     pub(crate) fn stop_and_restart(mut self) -> Self {
         assert!(self.stop().success());
-        Self::start(&self.directory)
+        Self::start_with(&self.directory, self.arguments.clone())
     }
 
     /// As [`Daemon::stop_and_restart`], with the programs in that directory alone.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{exchange, tcp};
+use crate::client::{exchange, read_head_of_stream, send_head, tcp};
 use crate::harness::{Daemon, PASSWORD, Person};
 
 const ROLES: [&str; 4] = ["reader", "writer", "editor", "admin"];
@@ -138,6 +138,14 @@ fn call(daemon: &Daemon, token: &str, operation: &Operation) -> (u16, String) {
         path.replace_range(start..=end, UNKNOWN);
     }
     let reply = match body {
+        // A stream without end: its head is all that counts.
+        None if operation.path == "/events" => {
+            let mut stream = tcp(daemon.address);
+            let bearer = format!("Bearer {token}");
+            let headers: &[(&str, &str)] = if token.is_empty() { &[] } else { &[("authorization", &bearer)] };
+            send_head(&mut stream, &operation.method, "/api/v1/events", headers);
+            read_head_of_stream(&mut stream)
+        }
         Some(body) => daemon.send_as(token, &operation.method, &path, &body),
         None => daemon.request_as(token, &operation.method, &path, &[], b""),
     };
@@ -182,6 +190,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("PUT", "/users/me/device-link") => json!({ "device_token": "x" }),
         ("POST", "/invitations") => json!({ "role": "reader" }),
         ("PUT", path) if path.starts_with("/settings/") => json!({ "value": true }),
+        ("POST", "/webhooks") => json!({ "url": "https://receiver.example/" }),
         ("POST", "/api-keys") => json!({ "name": name, "role": "reader" }),
         ("POST", "/shares") => json!({ "kind": "download", "file_id": UNKNOWN }),
         ("POST", "/users/me/second-factors/totp/confirm") => json!({ "code": "000000" }),
