@@ -33,11 +33,12 @@ pub use files::{CreateText, File, FileText, Flip, PlaceFile, Revision, Thumbnail
 pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};
 pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};
+pub use metrics::{
+    CacheMetrics, DatabaseMetrics, DiskMetrics, Metrics, ProcessMetrics, QueueMetrics, RouteMetrics, SystemMetrics,
+};
 pub use organisation::{
     Colour, Comment, CommentHistory, CommentVersion, Item, ItemDetails, MarkedItem, Note, SetLabel, SetNote, Star, Tag,
     WriteComment,
-pub use metrics::{
-    CacheMetrics, DatabaseMetrics, DiskMetrics, Metrics, ProcessMetrics, QueueMetrics, RouteMetrics, SystemMetrics,
 };
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};

@@ -20,9 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::addon::activity::Activity;
 use crate::addon::doorbell::Doorbell;
 use crate::addon::event_counts::EventCounts;
-use crate::addon::search_index::SearchIndex;
 use crate::addon::storage_reserve::StorageReserve;
-use crate::addon::thumbnails::WakeThumbnails;
 use crate::cli::Serve;
 use crate::exit::Failure;
 use crate::http::{self, RequestStats, Services};
@@ -57,7 +55,7 @@ use crate::service::passwords::Hasher;
 use crate::service::pictures::Pictures;
 use crate::service::retention;
 use crate::service::search::Search;
-use crate::service::search_index::{self, Wake};
+use crate::service::search_index;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
@@ -66,7 +64,7 @@ use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
 use crate::service::tags::Tags;
 use crate::service::tally::Tally;
-use crate::service::thumbnails::{self, Thumbnails, Wake};
+use crate::service::thumbnails::{self, Thumbnails};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
 use crate::service::uploads::{self, Uploads};
@@ -121,20 +119,10 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     let control = listen_locally(&options.control_socket())?;
 
     let clock = clock(options);
-    let wake = Wake::default();
-    let events = EventBus::start(
-        vec![Box::new(StorageReserve)],
-        vec![Arc::new(Activity), Arc::new(WakeThumbnails(wake.clone()))],
-    );
-    let common = Common::new(Arc::clone(&clock), events);
+    let (common, reactions) = react(options, &clock, hooks_socket);
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
-    let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads, wake));
-    let observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Activity), Arc::new(SearchIndex(wake.clone()))];
-    let events = EventBus::start(vec![Box::new(StorageReserve)], observers);
-    let vault = Vault::start(paths, common.clone(), device, chores(&common, wake));
-    let (common, reactions) = react(options, &clock, hooks_socket);
-    let vault = Vault::start(paths, common.clone(), device, chores(&common, &reactions));
+    let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads, &reactions));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
     let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
@@ -162,7 +150,6 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
         api_keys: Arc::new(ApiKeys::new(common.clone())),
         device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
         pictures: Arc::new(Pictures::new(Arc::clone(&files))),
-        bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash))),
         bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash), Arc::clone(&tags))),
         items: Arc::new(Items),
         tags,
@@ -227,30 +214,32 @@ struct Reactions {
     event_tally: Tally,
     deliveries: Arc<Deliveries>,
     hook_programs: Arc<HookPrograms>,
+    thumbnails_bell: Bell,
+    search_bell: Bell,
 }
 
 /// Puts together whatever hears of events, and with it what every service needs.
 fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) -> (Common, Reactions) {
     let feed = Arc::new(Feed::new(Arc::clone(clock)));
-    let (webhooks_bell, hooks_bell) = (Bell::default(), Bell::default());
+    let [webhooks_bell, hooks_bell, thumbnails_bell, search_bell] = std::array::from_fn(|_| Bell::default());
+    let bells = [&webhooks_bell, &hooks_bell, &thumbnails_bell, &search_bell];
     let event_tally = Tally::default();
     let observers: Vec<Arc<dyn Observer>> = vec![
         Arc::new(Activity),
-        Arc::new(Doorbell(vec![webhooks_bell.clone(), hooks_bell.clone()])),
+        Arc::new(Doorbell(bells.map(Bell::clone).to_vec())),
         Arc::new(EventCounts(event_tally.clone())),
     ];
     let events = EventBus::start(vec![Box::new(StorageReserve)], observers, Arc::clone(&feed));
     let common = Common::new(Arc::clone(clock), events);
     let deliveries = Arc::new(Deliveries::new(common.clone(), webhooks_bell, options.allow_local_webhooks));
     let hook_programs = Arc::new(HookPrograms::new(hooks_socket, hooks_bell));
-    (common, Reactions { feed, event_tally, deliveries, hook_programs })
+    (common, Reactions { feed, event_tally, deliveries, hook_programs, thumbnails_bell, search_bell })
 }
 
 /// What goes on by itself while the vault is unlocked.
-fn chores(common: &Common, uploads: &Arc<Uploads>, wake: Wake) -> Vec<Chore> {
+fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
-fn chores(common: &Common, wake: Wake) -> Vec<Chore> {
-fn chores(common: &Common, reactions: &Reactions) -> Vec<Chore> {
+    let (thumbnails_bell, search_bell) = (reactions.thumbnails_bell.clone(), reactions.search_bell.clone());
     let auditor = common.auditor();
     let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
     let hook_programs = Arc::clone(&reactions.hook_programs);
@@ -261,8 +250,8 @@ fn chores(common: &Common, reactions: &Reactions) -> Vec<Chore> {
         chore(move |lease| trash::keep(lease, trash.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),
         chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),
-        chore(move |lease| thumbnails::make(lease, wake.clone())),
-        chore(move |lease| search_index::keep(lease, wake.clone())),
+        chore(move |lease| thumbnails::make(lease, thumbnails_bell.clone())),
+        chore(move |lease| search_index::keep(lease, search_bell.clone())),
         chore(move |lease| Arc::clone(&deliveries).run(lease)),
         chore(move |lease| Arc::clone(&hook_programs).run(lease)),
         chore(move |lease| Arc::clone(&feed).forget_at_lock(lease)),

@@ -25,17 +25,12 @@ use cli::{Cli, Command, FirstBoot};
 use exit::Failure;
 use model::clock::SystemClock;
 use service::device::Device;
-use storage::{converters, gocryptfs, pictures, sandbox};
-use storage::{gocryptfs, hooks};
+use storage::{converters, gocryptfs, hooks, pictures, sandbox};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Some(become_other) = shim(arguments.first()) {
         let code = become_other(&arguments.split_off(1));
-        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
-    }
-    if arguments.first().is_some_and(|first| first == hooks::LISTEN_ARGUMENT) {
-        let code = arguments.get(1).map_or(1, |directory| hooks::listen(directory.as_ref()));
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let command = Cli::parse().command;
@@ -63,6 +58,9 @@ fn shim(first: Option<&OsString>) -> Option<fn(&[OsString]) -> i32> {
         sandbox::SHIM_ARGUMENT => Some(sandbox::keep_watch),
         sandbox::INNER_ARGUMENT => Some(sandbox::become_program),
         converters::PICTURE_ARGUMENT => Some(pictures::serve_wish),
+        hooks::LISTEN_ARGUMENT => {
+            Some(|arguments| arguments.first().map_or(1, |directory| hooks::listen(directory.as_ref())))
+        }
         _ => None,
     }
 }

@@ -3,6 +3,4 @@
 pub(crate) mod activity;
 pub(crate) mod doorbell;
 pub(crate) mod event_counts;
-pub(crate) mod search_index;
 pub(crate) mod storage_reserve;
-pub(crate) mod thumbnails;

@@ -22,6 +22,11 @@ impl MediaType {
         Self(Cow::Owned(text))
     }
 
+    /// As in `Content-Type`.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether a browser may show it from our origin: it draws or plays it, and runs nothing.
     pub(crate) fn is_safe_inline(&self) -> bool {
         match self.0.split_once('/') {
@@ -32,7 +37,6 @@ impl MediaType {
     }
 
     /// Whether people wrote it: its bytes are characters.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the search for texts asks"))]
     pub(crate) fn is_text(&self) -> bool {
         is_text_type(&self.0)
     }

@@ -76,8 +76,7 @@ impl Action {
 pub(crate) fn allowed(role: Role, action: Action) -> bool {
     let least = match action {
         Action::Profile | Action::Enrol | Action::Account | Action::Read => Role::Reader,
-        Action::Add | Action::EditOwn | Action::Comment | Action::RestrictOwn => Role::Writer,
-        Action::Add | Action::EditOwn | Action::RestrictOwn | Action::Share => Role::Writer,
+        Action::Add | Action::EditOwn | Action::Comment | Action::RestrictOwn | Action::Share => Role::Writer,
         Action::Edit => Role::Editor,
         Action::Restrict
         | Action::ManagePeople

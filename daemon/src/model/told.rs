@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::event::Event;
 
 /// The names of all events, as [`Event::name`] gives them.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 18] = [
     "file.changed",
     "file.deleted",
     "file.restored",
@@ -19,6 +19,7 @@ pub(crate) const NAMES: [&str; 17] = [
     "folder.deleted",
     "folder.restored",
     "folder.trashed",
+    "item.annotated",
     "session.opened",
     "session.revoked",
     "user.changed",
@@ -28,7 +29,8 @@ pub(crate) const NAMES: [&str; 17] = [
 ];
 
 /// Actions of the audit log that report an event of another name. It tells them apart more finely than events do.
-pub(crate) const ALSO: [(&str, &str); 9] = [
+pub(crate) const ALSO: [(&str, &str); 16] = [
+    ("comment.added", "item.annotated"),
     ("file.copied", "file.stored"),
     ("file.moved", "file.changed"),
     ("file.revised", "file.stored"),
@@ -38,6 +40,12 @@ pub(crate) const ALSO: [(&str, &str); 9] = [
     ("folder.moved", "folder.changed"),
     ("folder.protected", "folder.changed"),
     ("folder.unprotected", "folder.changed"),
+    ("note.removed", "item.annotated"),
+    ("note.set", "item.annotated"),
+    ("star.added", "item.annotated"),
+    ("star.removed", "item.annotated"),
+    ("tag.added", "item.annotated"),
+    ("tag.removed", "item.annotated"),
 ];
 
 /// The name of what an administrator asks for to try a webhook. No event.
@@ -108,6 +116,7 @@ pub(crate) fn audience(event: &Event) -> Audience {
         | Event::FileTrashed { folder_id, .. }
         | Event::FileRestored { folder_id, .. }
         | Event::FileDeleted { folder_id, .. } => Audience::Folder(folder_id),
+        Event::ItemAnnotated { place, .. } => Audience::Folder(place),
     }
 }
 
@@ -121,6 +130,7 @@ pub(crate) fn of(event: &Event, at: Timestamp) -> ToldEvent {
         | Event::UserChanged { .. }
         | Event::UserDeleted { .. }
         | Event::FolderAccessChanged { .. } => (None, None, None),
+        Event::ItemAnnotated { place, .. } => (place, None, None),
         Event::FolderCreated { parent_id, .. }
         | Event::FolderChanged { parent_id, .. }
         | Event::FolderTrashed { parent_id, .. }

@@ -55,9 +55,9 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0007_tree.sql")),
         M::up(include_str!("migrations/0008_thumbnails.sql")),
         M::up(include_str!("migrations/0009_uploads.sql")),
+        M::up(include_str!("migrations/0010_webhooks.sql")),
         M::up(include_str!("migrations/0011_organisation.sql")),
         M::up(include_str!("migrations/0012_shares.sql")),
-        M::up(include_str!("migrations/0010_webhooks.sql")),
     ])
 });
 

@@ -54,9 +54,9 @@ pub(crate) fn ranked(
     let sql = "SELECT ifnull(min(number), 0), count(*) FROM (
                    SELECT rowid AS number FROM search_index WHERE search_index MATCH ?1
                    ORDER BY rowid DESC LIMIT ?2)";
-    let bound = connection.prepare_cached(sql)?.query_row(params![expression, LOOKED_AT], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?))
-    });
+    let bound = connection
+        .prepare_cached(sql)?
+        .query_row(params![expression, LOOKED_AT], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)));
     let (oldest, matching) = bound?;
     let Some(conditions) = conditions(connection, filter, 6)? else { return Ok(Hits::none()) };
     let (below, condition) = (&conditions.below, &conditions.condition);
@@ -80,7 +80,8 @@ pub(crate) fn ranked(
     ];
     values.extend(conditions.values);
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = row::all(statement.query(params_from_iter(values))?, |row| Ok((hit(row)?, row.get::<_, u32>("ranked")?)))?;
+    let found =
+        row::all(statement.query(params_from_iter(values))?, |row| Ok((hit(row)?, row.get::<_, u32>("ranked")?)))?;
     let limited = matching >= LOOKED_AT || found.first().is_some_and(|(_, ranked)| *ranked >= RANKED);
     let hits: Vec<Hit> = found.into_iter().map(|(hit, _)| hit).collect();
     let rest = hits.last().filter(|_| hits.len() == limit as usize).map(|hit| hit.position);

@@ -57,11 +57,7 @@ pub(crate) fn has_text_of(connection: &Connection, item_id: Uuid, blob: &BlobId)
 }
 
 /// Writes an item's document, with the text of its content when that is another one than before.
-pub(crate) fn put(
-    connection: &Connection,
-    item: &Item,
-    content: Option<(&BlobId, &str)>,
-) -> Result<(), DatabaseError> {
+pub(crate) fn put(connection: &Connection, item: &Item, content: Option<(&BlobId, &str)>) -> Result<(), DatabaseError> {
     let words = [
         name(item).to_owned(),
         tags::of_item(connection, item.id())?.join("\n"),
@@ -73,12 +69,14 @@ pub(crate) fn put(
     let number = put_item(connection, item)?;
     match (known, content) {
         (None, content) => {
-            let sql = "INSERT INTO search_index (rowid, name, tags, note, comments, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let sql =
+                "INSERT INTO search_index (rowid, name, tags, note, comments, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let text = content.map_or("", |(_, text)| text);
             connection.prepare_cached(sql)?.execute(params![number, name, tags, note, comments, text])?;
         }
         (Some(_), Some((_, text))) => {
-            let sql = "UPDATE search_index SET name = ?2, tags = ?3, note = ?4, comments = ?5, text = ?6 WHERE rowid = ?1";
+            let sql =
+                "UPDATE search_index SET name = ?2, tags = ?3, note = ?4, comments = ?5, text = ?6 WHERE rowid = ?1";
             connection.prepare_cached(sql)?.execute(params![number, name, tags, note, comments, text])?;
         }
         (Some(_), None) => {

@@ -68,7 +68,8 @@ pub(crate) fn id(connection: &Connection, tag: &TagName) -> Result<Option<i64>, 
 /// Up to `limit` tags by name, behind the one of that key.
 pub(crate) fn list(connection: &Connection, after: &str, limit: u32) -> Result<Vec<StoredTag>, DatabaseError> {
     let sql = "SELECT id, key, name FROM tags WHERE key > ?1 ORDER BY key LIMIT ?2";
-    let tag = |row: &rusqlite::Row<'_>| Ok(StoredTag { id: row.get("id")?, key: row.get("key")?, name: row.get("name")? });
+    let tag =
+        |row: &rusqlite::Row<'_>| Ok(StoredTag { id: row.get("id")?, key: row.get("key")?, name: row.get("name")? });
     row::all(connection.prepare_cached(sql)?.query(params![after, limit])?, tag)
 }
 

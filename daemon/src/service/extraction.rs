@@ -41,7 +41,10 @@ pub(super) fn text_of(content: File, size_bytes: u64, media_type: &str) -> std::
 }
 
 fn is_markup(media_type: &str) -> bool {
-    media_type == "text/html" || media_type == "application/xml" || media_type == "text/xml" || media_type.ends_with("+xml")
+    media_type == "text/html"
+        || media_type == "application/xml"
+        || media_type == "text/xml"
+        || media_type.ends_with("+xml")
 }
 
 fn read(content: File, limit_bytes: u64) -> std::io::Result<Vec<u8>> {

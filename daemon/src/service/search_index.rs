@@ -3,13 +3,12 @@
 //! What is in the queue is in the database, so nothing is lost over a lock or a crash. A content that ends the daemon
 //! while it is looked at is left alone after a few attempts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
 use rusqlite::Transaction;
-use tokio::sync::Notify;
 
+use super::bell::Bell;
 use super::unlocked::Lease;
 use super::{Error, extraction};
 use crate::model::file::BlobId;
@@ -32,17 +31,6 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// After a failure: the database may have too much to do.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Tells the worker that something changed.
-#[derive(Clone, Default)]
-pub(crate) struct Wake(Arc<Notify>);
-
-impl Wake {
-    /// Something changed. Never blocks.
-    pub(crate) fn wake(&self) {
-        self.0.notify_one();
-    }
-}
-
 /// An item of the queue, with the text of its content when that is not in the index yet.
 struct Prepared {
     due: Due,
@@ -50,7 +38,7 @@ struct Prepared {
 }
 
 /// Brings the index up to date whenever something changed, until the vault is locked.
-pub(crate) async fn keep(lease: Lease, wake: Wake) {
+pub(crate) async fn keep(lease: Lease, bell: Bell) {
     let mut locking = std::pin::pin!(lease.locking());
     loop {
         let pause = match drain(&lease).await {
@@ -63,7 +51,7 @@ pub(crate) async fn keep(lease: Lease, wake: Wake) {
         tokio::select! {
             biased;
             () = &mut locking => return,
-            () = wake.0.notified() => {}
+            () = bell.rung() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }

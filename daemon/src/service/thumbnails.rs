@@ -5,17 +5,16 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use log::{info, warn};
 use sha2::{Digest, Sha256 as Hasher};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::Error;
 use super::access;
+use super::bell::Bell;
 use super::caller::Caller;
 use super::unlocked::Lease;
 use crate::model::file::Sha256;
@@ -35,17 +34,6 @@ const NAP: Duration = Duration::from_mins(1);
 
 /// What is not made because the system cannot confine programs. Not a program, but waited for like one.
 const NO_SANDBOX: &str = "Landlock";
-
-/// Wakes the maker when there may be something to make.
-#[derive(Clone, Default)]
-pub(crate) struct Wake(Arc<Notify>);
-
-impl Wake {
-    /// There may be something to make.
-    pub(crate) fn up(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// Hands small pictures out.
 pub(crate) struct Thumbnails;
@@ -85,7 +73,7 @@ impl Thumbnails {
 }
 
 /// Makes what is to be made, until the vault is locked. A chore.
-pub(crate) async fn make(lease: Lease, wake: Wake) {
+pub(crate) async fn make(lease: Lease, bell: Bell) {
     let mut locking = std::pin::pin!(lease.locking());
     if let Err(error) = try_again(&lease).await {
         warn!(error:% = error; "small pictures that could not be made before are not tried again");
@@ -105,7 +93,7 @@ pub(crate) async fn make(lease: Lease, wake: Wake) {
         tokio::select! {
             biased;
             () = &mut locking => return,
-            () = wake.0.notified() => {}
+            () = bell.rung() => {}
             () = tokio::time::sleep(NAP) => {}
         }
     }
