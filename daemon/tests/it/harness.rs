@@ -94,7 +94,15 @@ impl Daemon {
 
     /// Starts the program on a directory.
     pub(crate) fn start(directory: &Arc<tempfile::TempDir>) -> Self {
-        Self::spawn(Self::command(directory), directory.path().join("state"), directory)
+        Self::start_with(directory, Vec::new())
+    }
+
+    fn start_with(directory: &Arc<tempfile::TempDir>, arguments: Vec<String>) -> Self {
+        let mut command = Self::command(directory);
+        command.args(&arguments);
+        let mut daemon = Self::spawn(command, directory.path().join("state"), directory);
+        daemon.arguments = arguments;
+        daemon
     }
 
     fn command(directory: &Arc<tempfile::TempDir>) -> Command {
@@ -102,16 +110,6 @@ impl Daemon {
         command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]);
         command.arg(directory.path().join("state")).arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET));
         command
-        Self::start_with(directory, Vec::new())
-    }
-
-    fn start_with(directory: &Arc<tempfile::TempDir>, arguments: Vec<String>) -> Self {
-        let state = directory.path().join("state");
-        command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1", "--state"]).arg(&state);
-        command.arg("--clock-offset").arg(directory.path().join(CLOCK_OFFSET)).args(&arguments);
-        let mut daemon = Self::spawn(command, state, directory);
-        daemon.arguments = arguments;
-        daemon
     }
 
     /// Starts a command that becomes the program.

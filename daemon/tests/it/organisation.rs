@@ -165,15 +165,17 @@ fn favourites_and_labels_are_everybodys_own() {
     }
     let page = daemon.get_as(&eve.token, "/favourites").expect(200);
     assert_eq!((names(&page), &page["next_cursor"]), (vec!["two", "one"], &Value::Null));
-    assert_eq!((&page["items"][0]["item"]["kind"], &page["items"][1]["item"]["size_bytes"]), (&json!("folder"), &json!(1)));
+    assert_eq!(
+        (&page["items"][0]["item"]["kind"], &page["items"][1]["item"]["size_bytes"]),
+        (&json!("folder"), &json!(1))
+    );
     assert_eq!(names(&daemon.get("/favourites").expect(200)), Vec::<&str>::new());
     let first = daemon.get_as(&eve.token, "/favourites?limit=1").expect(200);
     let next = format!("/favourites?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
     assert_eq!(names(&daemon.get_as(&eve.token, &next).expect(200)), ["one"]);
 
-    let label = |colour: &str| {
-        daemon.send_as(&eve.token, "PUT", &format!("/items/{one}/label"), &json!({ "colour": colour }))
-    };
+    let label =
+        |colour: &str| daemon.send_as(&eve.token, "PUT", &format!("/items/{one}/label"), &json!({ "colour": colour }));
     label("red").expect(204);
     label("teal").expect(204);
     for colour in ["pink", "", "RED"] {
@@ -430,7 +432,11 @@ fn who_only_sees_a_folder_may_talk_about_it_and_change_nothing() {
     let comment = id(&said.expect(201));
     for change in changes(&inside, &comment) {
         let reply = try_it(&daemon, &bob.token, &change);
-        if change.1.contains("comment") { reply.expect(change.3) } else { reply.expect_problem(403, "forbidden") };
+        if change.1.contains("comment") {
+            reply.expect(change.3)
+        } else {
+            reply.expect_problem(403, "forbidden")
+        };
     }
     for change in personal(&inside) {
         try_it(&daemon, &bob.token, &change).expect(change.3);
