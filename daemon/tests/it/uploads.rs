@@ -513,7 +513,7 @@ fn what_was_allowed_at_the_beginning_has_to_be_allowed_at_the_end() {
     protect(false);
     let quota = |bytes: u64| {
         let path = format!("/users/{}/storage", writer.id);
-        daemon.send("PUT", &path, &json!({ "quota_bytes": bytes })).expect(200);
+        daemon.send("PUT", &path, &json!({ "quota_bytes": bytes })).expect(204);
     };
     quota(1999);
     send().expect_problem(507, "quota_exceeded");
