@@ -11,9 +11,8 @@ use super::conditional::precondition;
 use super::extract::{Authenticated, Id, Json};
 use super::files::saved;
 use super::problem::Refusal;
-use crate::model::picture::Turn;
 use crate::service::Error;
-use crate::service::pictures::Pictures;
+use crate::service::pictures::{Pictures, Turn};
 
 /// Turn a picture, without loss: the file's next revision.
 ///

@@ -18,7 +18,6 @@ pub(crate) mod media_type;
 pub(crate) mod name;
 pub(crate) mod note;
 pub(crate) mod password;
-pub(crate) mod picture;
 pub(crate) mod policy;
 pub(crate) mod precondition;
 pub(crate) mod role;

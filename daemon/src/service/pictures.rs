@@ -11,11 +11,11 @@ use super::Error;
 use super::caller::Caller;
 use super::files::{Files, Saved, Target, Upload};
 use super::transfer::BodyError;
-use crate::model::picture::Turn;
 use crate::model::precondition::{Precondition, Versions};
 use crate::storage::converters;
 use crate::storage::pictures::{PictureError, Wish};
 use crate::storage::sandbox::SandboxError;
+pub(crate) use crate::storage::turn::Turn;
 
 /// Pictures that are turned at the same time: each may need much memory.
 const AT_ONCE: usize = 1;

@@ -1,6 +1,6 @@
 //! Small pictures of contents: made one after the other while nobody waits, and handed out.
 //!
-//! The queue is a table that a trigger fills in the transaction of an upload, so nothing is lost over a crash or a lock.
+//! The queue is a table that a trigger fills in the transaction of an upload: nothing is lost over a crash or a lock.
 //! Pictures are read in confined processes (`storage/sandbox.rs`): a failure is a row, never a failed upload.
 
 use std::fs::File;

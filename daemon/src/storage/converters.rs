@@ -86,10 +86,16 @@ pub(crate) fn heif_picture(picture: &File, directory: &Path, stop: &dyn Fn() -> 
     for program in HEIF_PROGRAMS {
         result = run(job(program, &arguments, picture.try_clone()?), stop);
         if !matches!(result, Err(SandboxError::NotInstalled(_))) {
-            return result;
+            return result.map(from_start_of_jpeg);
         }
     }
     result
+}
+
+/// Without what the program had to say on the same output before.
+fn from_start_of_jpeg(mut output: Vec<u8>) -> Vec<u8> {
+    let start = output.windows(3).position(|three| three == [0xff, 0xd8, 0xff]);
+    output.split_off(start.unwrap_or(0))
 }
 
 /// Serves a wish about a picture in a format that we know, in a confined process of our own. What it makes goes to

@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::pictures::PictureError;
-use crate::model::picture::Turn;
+use super::turn::Turn;
 
 /// Longest header of a JPEG that is looked through; photographs carry previews and maps of depth there.
 const MAX_HEADER_BYTES: usize = 32 * 1024 * 1024;

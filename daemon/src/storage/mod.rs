@@ -16,3 +16,4 @@ pub(crate) mod namespace;
 pub(crate) mod outbound;
 pub(crate) mod pictures;
 pub(crate) mod sandbox;
+pub(crate) mod turn;

@@ -22,7 +22,7 @@ use image::{
 };
 
 use super::exif;
-use crate::model::picture::Turn;
+use super::turn::Turn;
 
 /// Exit codes of the child, which are all that it says about a refusal. Away from those of the sandbox.
 const REFUSALS: [(i32, PictureError); 5] = [

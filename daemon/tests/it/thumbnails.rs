@@ -285,11 +285,11 @@ fn made_by(program: &str, arguments: &[&str], output: &Path) -> Vec<u8> {
 fn films_and_documents_are_drawn_by_the_programs_that_are_installed() {
     let daemon = Daemon::unlocked();
     let scratch = tempfile::tempdir().unwrap();
-    for (ending, size) in [("mp4", "640x480"), ("mkv", "200x100")] {
+    for (ending, size) in [("mp4", "640x480"), ("mkv", "200x100"), ("avif", "64x48")] {
         let source = format!("color=c=red:s={size}:d=0.2");
         let film = made_by(
             "ffmpeg",
-            &["-v", "error", "-f", "lavfi", "-i", &source],
+            &["-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", "1"],
             &scratch.path().join(format!("a.{ending}")),
         );
         let id = upload(&daemon, &format!("a.{ending}"), &film);
