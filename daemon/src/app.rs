@@ -4,6 +4,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,7 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     let device = identity(&paths)?;
     gocryptfs::clear_stale_mount(&paths.mount_point).map_err(|_| Failure::MountPoint(paths.mount_point.clone()))?;
     // Before the namespace: in there, no process can become another user.
-    let hooks_socket = start_hooks(options)?;
+    let (hooks_socket, _lifeline) = start_hooks(options)?;
     namespace::enter()?;
     hygiene::harden_process();
     tokens::install_provider();
@@ -102,14 +103,14 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
 }
 
 /// Where hook programs are run, if there are some.
-fn start_hooks(options: &Serve) -> Result<Option<PathBuf>, Failure> {
+/// And what keeps whoever runs them alive, when we started it.
+fn start_hooks(options: &Serve) -> Result<(Option<PathBuf>, Option<UnixStream>), Failure> {
     let (Some(directory), Some(user)) = (&options.hooks_directory, &options.hooks_user) else {
-        return Ok(options.hooks_socket.clone());
+        return Ok((options.hooks_socket.clone(), None));
     };
     let socket = options.control_socket().with_file_name("hooks.sock");
-    // It ends with this process.
-    hooks::start_listener(directory, user, &socket)?;
-    Ok(Some(socket))
+    let lifeline = hooks::start_listener(directory, user, &socket)?;
+    Ok((Some(socket), Some(lifeline)))
 }
 
 async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: Option<PathBuf>) -> Result<(), Failure> {

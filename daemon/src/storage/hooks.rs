@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -100,8 +100,9 @@ pub(crate) struct Reports {
 }
 
 /// Starts the process that listens on a socket and runs the programs of a directory as a user. For the daemon, when it
-/// was started as root; call it before the daemon enters its own namespaces. The process ends with the daemon.
-pub(crate) fn start_listener(directory: &Path, user: &str, socket: &Path) -> Result<Child, HooksError> {
+/// was started as root; call it before the daemon enters its own namespaces. The process ends when what is returned is
+/// closed, which the kernel does when the daemon ends.
+pub(crate) fn start_listener(directory: &Path, user: &str, socket: &Path) -> Result<UnixStream, HooksError> {
     let found = User::from_name(user).map_err(io::Error::from)?;
     let found = found.ok_or_else(|| HooksError::NoUser(user.to_owned()))?;
     if !geteuid().is_root() {
@@ -119,14 +120,22 @@ pub(crate) fn start_listener(directory: &Path, user: &str, socket: &Path) -> Res
     let mut command = ourselves();
     // Setting the user drops all other groups, too.
     command.arg(LISTEN_ARGUMENT).arg(directory).uid(found.uid.as_raw()).gid(found.gid.as_raw());
-    command.stdin(OwnedFd::from(listener)).stdout(Stdio::null());
-    Ok(command.spawn()?)
+    let (lifeline, held) = UnixStream::pair()?;
+    command.stdin(OwnedFd::from(listener)).stdout(OwnedFd::from(held));
+    command.spawn()?;
+    Ok(lifeline)
 }
 
 /// What that process does: takes one connection after the other, and starts a process for each. Ends with the daemon.
 pub(crate) fn listen(directory: &Path) -> i32 {
     let accept_all = || -> io::Result<()> {
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // Not a parent-death signal: from inside of its namespace the daemon may send none to another user.
+        let mut lifeline = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+        thread::spawn(move || {
+            // Nothing ever comes but the end.
+            let _ = lifeline.read(&mut [0]);
+            std::process::exit(0);
+        });
         let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
         loop {
             let (connection, _) = listener.accept()?;
