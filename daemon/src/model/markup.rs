@@ -122,7 +122,7 @@ mod tests {
             ("<p>One</p><p>two</p>", "One two"),
             ("a<br/>b", "a b"),
             ("x < y && z", "x < y && z"),
-            ("<!-- no --><b class=\"n>\">yes", "\"> yes"),
+            ("<!-- no --><b class=\"n>\">yes", "\">yes"),
             ("<script>if (a < b) no()</script>yes", "yes"),
             ("<STYLE>no</style >yes<style>no", "yes"),
             ("<head><title>Yes</title></head><body>yes</body>", "Yes yes"),
