@@ -27,18 +27,30 @@ pub(crate) struct Due {
     pub(crate) attempts: u32,
 }
 
-/// Up to `limit` items whose documents are out of date, the oldest change first.
+/// Up to `limit` items whose documents are out of date, the oldest change first. One whose content was begun before and
+/// not finished comes alone: if it ends the daemon again, it is not held against others.
 pub(crate) fn due(connection: &Connection, limit: u32) -> Result<Vec<Due>, DatabaseError> {
     let mut statement =
         connection.prepare_cached("SELECT number, item_id, attempts FROM search_queue ORDER BY number LIMIT ?1")?;
-    row::all(statement.query([limit])?, |row| {
+    let mut all = row::all(statement.query([limit])?, |row| {
         Ok(Due { number: row.get("number")?, item_id: row::id(row, "item_id")?, attempts: row.get("attempts")? })
-    })
+    })?;
+    if let Some(begun) = all.iter().position(|due| due.attempts > 0) {
+        all.truncate(begun.max(1));
+    }
+    Ok(all)
 }
 
 /// Notes that looking at a content begins.
 pub(crate) fn begin(connection: &Connection, due: &Due) -> Result<(), DatabaseError> {
     let sql = "UPDATE search_queue SET attempts = attempts + 1 WHERE number = ?1";
+    connection.prepare_cached(sql)?.execute([due.number])?;
+    Ok(())
+}
+
+/// Takes that back: something else than the content put an end to it.
+pub(crate) fn give_back(connection: &Connection, due: &Due) -> Result<(), DatabaseError> {
+    let sql = "UPDATE search_queue SET attempts = attempts - 1 WHERE number = ?1 AND attempts > 0";
     connection.prepare_cached(sql)?.execute([due.number])?;
     Ok(())
 }
@@ -211,6 +223,23 @@ mod tests {
         let before = queued(FILE);
         sql("UPDATE folders SET total_files = 7");
         assert_eq!(queued(FILE), before);
+    }
+
+    #[test]
+    fn what_was_begun_before_comes_alone() {
+        let connection = world();
+        let numbers = || due(&connection, 10).unwrap().iter().map(|due| due.number).collect::<Vec<i64>>();
+        let all = due(&connection, 10).unwrap();
+        let [first, second] = &all[..] else { panic!("{all:?}") };
+        begin(&connection, second).unwrap();
+        assert_eq!(numbers(), [first.number], "the one before it first");
+        begin(&connection, first).unwrap();
+        assert_eq!(numbers(), [first.number]);
+        done(&connection, first).unwrap();
+        assert_eq!(numbers(), [second.number]);
+        give_back(&connection, second).unwrap();
+        give_back(&connection, second).unwrap();
+        assert_eq!(due(&connection, 10).unwrap()[0].attempts, 0);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use log::warn;
 use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
+use tokio::sync::Notify;
 
 use super::bell::Bell;
 use super::unlocked::Lease;
@@ -15,6 +17,7 @@ use crate::model::file::BlobId;
 use crate::model::item::Item;
 use crate::repo::search_index::{self, Due};
 use crate::repo::trash;
+use crate::storage::database::DatabaseError;
 
 /// Items that are taken from the queue at once.
 const STEP: u32 = 32;
@@ -35,6 +38,13 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 struct Prepared {
     due: Due,
     text: Option<(BlobId, String)>,
+}
+
+/// A content whose text is not in the index.
+struct Unread {
+    blob: BlobId,
+    size_bytes: u64,
+    media_type: String,
 }
 
 /// Brings the index up to date whenever something changed, until the vault is locked.
@@ -59,45 +69,28 @@ pub(crate) async fn keep(lease: Lease, bell: Bell) {
 
 async fn drain(lease: &Lease) -> Result<(), Error> {
     loop {
-        let step = lease.store().database.read(|connection| -> Result<_, Error> {
-            let mut found = Vec::new();
-            for due in search_index::due(connection, STEP)? {
-                let file = match trash::find(connection, due.item_id)? {
-                    Some(Item::File(file)) if file.trashed.is_none() => Some(file),
-                    Some(Item::File(_) | Item::Folder(_)) | None => None,
-                };
-                let has_text = |blob: &BlobId| search_index::has_text_of(connection, due.item_id, blob);
-                let unread = match file {
-                    Some(file) if !has_text(&file.blob)? => Some((file.blob, file.size_bytes, file.media_type)),
-                    Some(_) | None => None,
-                };
-                found.push((due, unread));
-            }
-            Ok(found)
-        });
-        let found = step.await?;
+        let found = lease.store().database.read(look).await?;
         if found.is_empty() {
             return Ok(());
         }
-        begin(lease, found.iter().filter(|(_, unread)| unread.is_some()).map(|(due, _)| *due).collect()).await?;
+        let begun: Vec<Due> = found.iter().filter(|(_, unread)| unread.is_some()).map(|(due, _)| *due).collect();
+        note(lease, begun.clone(), search_index::begin).await?;
         let (mut prepared, mut bytes) = (Vec::new(), 0);
         for (due, unread) in found {
-            if lease.is_ending() {
-                return Err(Error::Locked);
-            }
             let text = match unread {
-                Some((blob, size_bytes, media_type)) => {
-                    let text = if due.attempts < MAX_ATTEMPTS {
-                        extract(lease, blob.clone(), size_bytes, media_type).await
-                    } else {
-                        warn!(item:% = due.item_id; "a content is not indexed: looking at it ended the daemon before");
-                        String::new()
-                    };
-                    bytes += text.len();
-                    Some((blob, text))
+                Some(unread) if due.attempts < MAX_ATTEMPTS => Some((unread.blob.clone(), extract(lease, unread).await)),
+                Some(unread) => {
+                    warn!(item:% = due.item_id; "a content is not indexed: looking at it ended the daemon before");
+                    Some((unread.blob, String::new()))
                 }
                 None => None,
             };
+            if lease.is_ending() {
+                // What was extracted may be cut short; and nothing of it is the fault of a content.
+                note(lease, begun, search_index::give_back).await?;
+                return Err(Error::Locked);
+            }
+            bytes += text.as_ref().map_or(0, |(_, text)| text.len());
             prepared.push(Prepared { due, text });
             if bytes >= STEP_BYTES {
                 index(lease, std::mem::take(&mut prepared)).await?;
@@ -108,22 +101,40 @@ async fn drain(lease: &Lease) -> Result<(), Error> {
     }
 }
 
-/// Notes that the contents of these are going to be looked at.
-async fn begin(lease: &Lease, all: Vec<Due>) -> Result<(), Error> {
+/// The next items of the queue, each with its content when that is not in the index yet.
+fn look(connection: &Connection) -> Result<Vec<(Due, Option<Unread>)>, Error> {
+    let mut found = Vec::new();
+    for due in search_index::due(connection, STEP)? {
+        let file = match trash::find(connection, due.item_id)? {
+            Some(Item::File(file)) if file.trashed.is_none() => Some(file),
+            Some(Item::File(_) | Item::Folder(_)) | None => None,
+        };
+        let unread = match file {
+            Some(file) if !search_index::has_text_of(connection, file.id, &file.blob)? => {
+                Some(Unread { blob: file.blob, size_bytes: file.size_bytes, media_type: file.media_type })
+            }
+            Some(_) | None => None,
+        };
+        found.push((due, unread));
+    }
+    Ok(found)
+}
+
+/// Notes that the contents of these are going to be looked at, or takes that back.
+async fn note(
+    lease: &Lease,
+    all: Vec<Due>,
+    what: fn(&Connection, &Due) -> Result<(), DatabaseError>,
+) -> Result<(), Error> {
     if all.is_empty() {
         return Ok(());
     }
-    let begun = lease.store().database.write(move |transaction| -> Result<(), Error> {
-        for due in &all {
-            search_index::begin(transaction, due)?;
-        }
-        Ok(())
-    });
-    begun.await
+    let noted = lease.store().database.write(move |transaction| all.iter().try_for_each(|due| what(transaction, due)));
+    Ok(noted.await?)
 }
 
 /// The words in a content. One that is gone or damaged has none: it is reported where it is read for somebody.
-async fn extract(lease: &Lease, blob: BlobId, size_bytes: u64, media_type: String) -> String {
+async fn extract(lease: &Lease, Unread { blob, size_bytes, media_type }: Unread) -> String {
     let lease = lease.clone();
     let looking = tokio::task::spawn_blocking(move || {
         lease.store().blobs.open(&blob).and_then(|content| extraction::text_of(content, size_bytes, &media_type))
