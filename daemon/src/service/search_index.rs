@@ -6,9 +6,7 @@
 use std::time::Duration;
 
 use log::warn;
-use rusqlite::Transaction;
 use rusqlite::{Connection, Transaction};
-use tokio::sync::Notify;
 
 use super::bell::Bell;
 use super::unlocked::Lease;
@@ -78,7 +76,9 @@ async fn drain(lease: &Lease) -> Result<(), Error> {
         let (mut prepared, mut bytes) = (Vec::new(), 0);
         for (due, unread) in found {
             let text = match unread {
-                Some(unread) if due.attempts < MAX_ATTEMPTS => Some((unread.blob.clone(), extract(lease, unread).await)),
+                Some(unread) if due.attempts < MAX_ATTEMPTS => {
+                    Some((unread.blob.clone(), extract(lease, unread).await))
+                }
                 Some(unread) => {
                     warn!(item:% = due.item_id; "a content is not indexed: looking at it ended the daemon before");
                     Some((unread.blob, String::new()))
