@@ -148,7 +148,9 @@ async fn make_next(lease: &Lease) -> Result<bool, Error> {
         thumbnails::settle(transaction, &source, &result, missing_tool.as_deref(), &rows)
     });
     if written.await? {
-        stored.into_iter().for_each(|(_, stored)| stored.keep());
+        for (_, blob) in stored {
+            blob.keep();
+        }
     } else {
         // The content went meanwhile; removing what was made of it blocks.
         drop(tokio::task::spawn_blocking(move || drop(stored)));

@@ -308,6 +308,7 @@ fn to_8_bits(picture: DynamicImage) -> DynamicImage {
     if picture.color().has_alpha() { picture.into_rgba8().into() } else { picture.into_rgb8().into() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err gives it away")]
 fn of_image(error: ImageError) -> PictureError {
     match error {
         ImageError::Limits(_) => PictureError::TooLarge,
