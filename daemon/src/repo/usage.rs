@@ -36,7 +36,7 @@ pub(crate) fn by_user(connection: &Connection, user_id: Option<Uuid>) -> Result<
                ),
                counted AS (
                    SELECT revisions.owner_id, revisions.size_bytes, revisions.number = files.revision AS is_current,
-                          files.trashed_at IS NOT NULL OR files.folder_id IN gone AS is_gone
+                          files.trashed_at IS NOT NULL OR ifnull(files.folder_id IN gone, 0) AS is_gone
                    FROM revisions JOIN files ON files.id = revisions.file_id
                    WHERE ?1 IS NULL OR revisions.owner_id = ?1
                )
