@@ -20,6 +20,20 @@ pub(crate) fn insert(connection: &Connection, revision: &Revision) -> Result<(),
     Ok(())
 }
 
+/// Adds a content that has the same bytes as another.
+pub(crate) fn insert_copy(connection: &Connection, of: &BlobId, copy: &BlobId) -> Result<(), DatabaseError> {
+    let sql = "INSERT INTO contents (blob_id, size_bytes, sha256, media_type, created_at)
+               SELECT ?2, size_bytes, sha256, media_type, created_at FROM contents WHERE blob_id = ?1";
+    connection.prepare_cached(sql)?.execute([of.as_str(), copy.as_str()])?;
+    Ok(())
+}
+
+/// When the oldest content was stored, in milliseconds since 1970.
+pub(crate) fn oldest(connection: &Connection) -> Result<Option<i64>, DatabaseError> {
+    let sql = "SELECT min(created_at) FROM contents";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 /// Whether a row names this blob.
 pub(crate) fn exists(connection: &Connection, blob: &BlobId) -> Result<bool, DatabaseError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM contents WHERE blob_id = ?1)

@@ -2,6 +2,8 @@
 
 use log::{info, warn};
 
+use super::Error;
+use super::audit::going_on;
 use super::unlocked::Lease;
 use crate::model::file::BlobId;
 use crate::repo::contents;
@@ -26,6 +28,14 @@ pub(super) async fn remove(lease: &Lease, blobs: Vec<BlobId>) {
 
 /// Removes the blobs that no row names: what interrupted uploads left behind. Runs once after each unlock.
 pub(crate) async fn sweep(lease: Lease) {
+    // Being locked, or busy: the next unlock sweeps again.
+    if let Ok(removed @ 1..) = remove_orphans(&lease).await {
+        info!(removed; "contents of interrupted uploads were removed");
+    }
+}
+
+/// Removes the blobs that no row names; tells how many.
+pub(super) async fn remove_orphans(lease: &Lease) -> Result<u32, Error> {
     let mut removed = 0_u32;
     for directory in 0..=u8::MAX {
         let reader = lease.clone();
@@ -35,24 +45,15 @@ pub(crate) async fn sweep(lease: Lease) {
             continue;
         };
         for blob in blobs {
-            if lease.is_ending() {
-                return;
-            }
+            let lease = going_on(lease)?;
             let wanted = blob.clone();
-            let known = lease.store().database.read(move |connection| contents::exists(connection, &wanted)).await;
-            let owner = lease.clone();
-            match known {
-                Ok(true) => {}
-                Ok(false) => {
-                    let done = tokio::task::spawn_blocking(move || owner.store().blobs.remove(&blob)).await;
-                    removed += u32::from(matches!(done, Ok(Ok(()))));
-                }
-                // Being locked, or busy: the next unlock sweeps again.
-                Err(_) => return,
+            if lease.store().database.read(move |connection| contents::exists(connection, &wanted)).await? {
+                continue;
             }
+            let owner = lease.clone();
+            let done = tokio::task::spawn_blocking(move || owner.store().blobs.remove(&blob)).await;
+            removed += u32::from(matches!(done, Ok(Ok(()))));
         }
     }
-    if removed > 0 {
-        info!(removed; "contents of interrupted uploads were removed");
-    }
+    Ok(removed)
 }
