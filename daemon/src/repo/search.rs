@@ -104,9 +104,13 @@ pub(crate) fn latest(
         Ok((row.get::<_, i64>("modified_at")?, row.get::<_, i64>("id")?))
     })?;
     let Some(conditions) = conditions(connection, filter, 6)? else { return Ok(Hits::none()) };
-    let (below, condition) = (&conditions.below, &conditions.condition);
+    let condition = &conditions.condition;
+    let with = match conditions.below.strip_suffix(',') {
+        Some(below) => format!("WITH RECURSIVE {below}"),
+        None => String::new(),
+    };
     let sql = format!(
-        "WITH RECURSIVE {below} nothing AS (SELECT 0)
+        "{with}
          SELECT id AS number, item_id, -modified_at AS rank FROM search_items AS document
          WHERE (modified_at, id) < (?1, ?2) AND (modified_at, id) >= (?3, ?4) {condition}
          ORDER BY modified_at DESC, id DESC LIMIT ?5"
@@ -195,4 +199,59 @@ fn conditions(connection: &Connection, filter: &Filter, first: usize) -> Result<
 fn hit(row: &Row<'_>) -> Result<Hit, DatabaseError> {
     let position = Position { rank: row.get("rank")?, document: row.get("number")? };
     Ok(Hit { position, item_id: row::id(row, "item_id")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::search::{TypePattern, Words};
+    use crate::model::tag::TagName;
+    use crate::repo::migrate;
+
+    #[test]
+    fn every_condition_can_be_asked_with_words_and_without() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        let (user, folder) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let tag = TagName::parse("t").unwrap();
+        tags::add(&connection, folder, &tag).unwrap();
+        let sql = format!(
+            "INSERT INTO search_index (rowid, name, tags, note, comments, text) VALUES (7, 'lynx', '', '', '', '');
+             INSERT INTO search_items (id, item_id, is_folder, folder_id, owner_id, media_type, size_bytes, modified_at)
+                 VALUES (7, '{folder}', 0, '{folder}', '{user}', 'text/plain', 10, 1000);"
+        );
+        connection.execute_batch(&sql).unwrap();
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let pattern = |text| TypePattern::parse(text).ok();
+        let filter = Filter::default;
+        let expression = Words::parse("lynx").unwrap().unwrap().expression();
+        for (filter, passes) in [
+            (filter(), true),
+            (Filter { kind: Some(ItemKind::File), ..filter() }, true),
+            (Filter { kind: Some(ItemKind::Folder), ..filter() }, false),
+            (Filter { media_type: pattern("text"), ..filter() }, true),
+            (Filter { media_type: pattern("text/html"), ..filter() }, false),
+            (Filter { tag: Some(tag), ..filter() }, true),
+            (Filter { tag: TagName::parse("u").ok(), ..filter() }, false),
+            (Filter { folder_id: Some(folder), ..filter() }, true),
+            (Filter { folder_id: Some(user), ..filter() }, false),
+            (Filter { owner_id: Some(user), ..filter() }, true),
+            (Filter { owner_id: Some(folder), ..filter() }, false),
+            (Filter { size_from: Some(10), size_to: Some(10), ..filter() }, true),
+            (Filter { size_from: Some(11), ..filter() }, false),
+            (Filter { size_to: Some(9), ..filter() }, false),
+            (Filter { size_from: Some(u64::MAX), ..filter() }, false),
+            (Filter { modified_from: at(1), modified_to: at(1), ..filter() }, true),
+            (Filter { modified_from: at(2), ..filter() }, false),
+            (Filter { modified_to: at(0), ..filter() }, false),
+        ] {
+            let ranked = ranked(&connection, &expression, &filter, Position::START, 10).unwrap();
+            let latest = latest(&connection, &filter, Position::START, 10).unwrap();
+            let found = [ranked.hits.len(), latest.hits.len()].map(|hits| hits == 1);
+            assert_eq!(found, [passes; 2], "{filter:?}");
+            assert!(ranked.rest.is_none() && latest.rest.is_none() && !ranked.limited);
+        }
+    }
 }
