@@ -76,12 +76,12 @@ pub(super) async fn run(
     Authenticated(caller): Authenticated,
     Parameters(given): Parameters<SearchParameters>,
 ) -> Result<axum::Json<SearchResults>, Refusal> {
-    let Results { found, next, limited } = search.run(&caller, wanted(given)?).await?;
+    let Results { found, next, limited } = search.run(&caller, wanted(&given)?).await?;
     let next_cursor = next.map(|position| cursor(position).to_text());
     Ok(axum::Json(SearchResults { items: found.into_iter().map(wire).collect(), next_cursor, limited }))
 }
 
-fn wanted(given: SearchParameters) -> Result<Wanted, Error> {
+fn wanted(given: &SearchParameters) -> Result<Wanted, Error> {
     let words = given.q.as_deref().map(Words::parse).transpose();
     let media_type = given.media_type.as_deref().map(TypePattern::parse).transpose();
     Ok(Wanted {

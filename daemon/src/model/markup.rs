@@ -63,15 +63,12 @@ fn entity<'a>(rest: &'a str, found: &mut String) -> &'a str {
         }
         None => ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, character)| *character),
     });
-    match (character, end) {
-        (Some(character), Some(end)) => {
-            found.push(character);
-            rest.get(end + 1..).unwrap_or_default()
-        }
-        _ => {
-            found.push('&');
-            rest.get(1..).unwrap_or_default()
-        }
+    if let Some((character, end)) = character.zip(end) {
+        found.push(character);
+        rest.get(end + 1..).unwrap_or_default()
+    } else {
+        found.push('&');
+        rest.get(1..).unwrap_or_default()
     }
 }
 

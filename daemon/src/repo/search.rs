@@ -29,7 +29,7 @@ pub(crate) struct Hit {
 /// What was found.
 pub(crate) struct Hits {
     /// Best first.
-    pub(crate) hits: Vec<Hit>,
+    pub(crate) found: Vec<Hit>,
     /// Where to go on behind them, when there may be more.
     pub(crate) rest: Option<Position>,
     /// Not everything was looked at.
@@ -85,7 +85,7 @@ pub(crate) fn ranked(
     let limited = matching >= LOOKED_AT || found.first().is_some_and(|(_, ranked)| *ranked >= RANKED);
     let hits: Vec<Hit> = found.into_iter().map(|(hit, _)| hit).collect();
     let rest = hits.last().filter(|_| hits.len() == limit as usize).map(|hit| hit.position);
-    Ok(Hits { hits, rest, limited })
+    Ok(Hits { found: hits, rest, limited })
 }
 
 /// Up to `limit` documents that pass the filter, last changed first, behind `after`.
@@ -122,7 +122,7 @@ pub(crate) fn latest(
     let hits = row::all(connection.prepare_cached(&sql)?.query(params_from_iter(values))?, hit)?;
     let full = hits.last().filter(|_| hits.len() == limit as usize).map(|hit| hit.position);
     let rest = full.or(floor.map(|(at, id)| Position { rank: -at, document: id }));
-    Ok(Hits { hits, rest, limited: false })
+    Ok(Hits { found: hits, rest, limited: false })
 }
 
 /// The texts of a document.
@@ -135,7 +135,7 @@ pub(crate) fn texts(connection: &Connection, document: i64) -> Result<Option<Tex
 
 impl Hits {
     fn none() -> Self {
-        Self { hits: Vec::new(), rest: None, limited: false }
+        Self { found: Vec::new(), rest: None, limited: false }
     }
 }
 
@@ -153,7 +153,8 @@ fn conditions(connection: &Connection, filter: &Filter, first: usize) -> Result<
     let mut add = |condition: &str, value: Value| {
         let number = first + all.values.len();
         all.values.push(value);
-        all.condition += &format!(" AND {}", condition.replace('?', &format!("?{number}")));
+        all.condition += " AND ";
+        all.condition += &condition.replace('?', &format!("?{number}"));
     };
     if let Some(kind) = filter.kind {
         add("document.is_folder = ?", Value::Integer(i64::from(kind == ItemKind::Folder)));
@@ -249,7 +250,7 @@ mod tests {
         ] {
             let ranked = ranked(&connection, &expression, &filter, Position::START, 10).unwrap();
             let latest = latest(&connection, &filter, Position::START, 10).unwrap();
-            let found = [ranked.hits.len(), latest.hits.len()].map(|hits| hits == 1);
+            let found = [ranked.found.len(), latest.found.len()].map(|hits| hits == 1);
             assert_eq!(found, [passes; 2], "{filter:?}");
             assert!(ranked.rest.is_none() && latest.rest.is_none() && !ranked.limited);
         }

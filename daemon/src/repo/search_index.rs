@@ -192,8 +192,7 @@ mod tests {
         let queued = |id: Uuid| due(&connection, 10).unwrap().into_iter().find(|due| due.item_id == id).unwrap().number;
         let tag = |name: &str| TagName::parse(name).unwrap();
         let sql = |sql: &str| connection.execute_batch(sql).unwrap();
-        type Change<'a> = (&'a str, &'a dyn Fn());
-        let changes: [Change<'_>; 15] = [
+        let changes: [(&str, &dyn Fn()); 15] = [
             ("renamed", &|| sql("UPDATE files SET name = 'g'")),
             ("moved", &|| sql(&format!("UPDATE files SET folder_id = '{FOLDER}'"))),
             ("revised", &|| sql("UPDATE files SET blob_id = 'c'")),

@@ -80,9 +80,10 @@ impl Items {
         let read = caller.store().database.read(move |connection| -> Result<_, Error> {
             let mut places = Places::new(connection, viewer);
             let fetch = |after: Option<&Cursor>| {
-                Ok(match own {
-                    true => items::recent_of(connection, viewer.user_id, after, limit)?,
-                    false => items::recent(connection, after, limit)?,
+                Ok(if own {
+                    items::recent_of(connection, viewer.user_id, after, limit)?
+                } else {
+                    items::recent(connection, after, limit)?
                 })
             };
             seen_page(limit, after, fetch, |file| {

@@ -88,9 +88,10 @@ impl Marks {
         let entry = self.common.auditor.entry(&caller.context, action, Outcome::Success, Some(item_id));
         let changed = caller.store().database.write(move |transaction| -> Result<_, Error> {
             let item = editable(transaction, &viewer, item_id)?;
-            let changed = match wanted {
-                true => marks::add_star(transaction, viewer.user_id, item_id, now)?,
-                false => marks::remove_star(transaction, item_id)?,
+            let changed = if wanted {
+                marks::add_star(transaction, viewer.user_id, item_id, now)?
+            } else {
+                marks::remove_star(transaction, item_id)?
             };
             if changed {
                 audit::insert(transaction, &entry)?;

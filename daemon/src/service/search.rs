@@ -84,7 +84,7 @@ impl Search {
 /// What the viewer sees of the hits. The index may be a moment behind, and knows nothing of who sees what.
 fn page(mut places: Places<'_>, hits: Hits, limit: u32) -> Result<Page, Error> {
     let mut items = Vec::new();
-    for hit in hits.hits {
+    for hit in hits.found {
         if items.len() == limit as usize {
             let next = items.last().map(|(_, position)| *position);
             return Ok(Page { items: numbered(items), next, limited: hits.limited });

@@ -50,13 +50,11 @@ impl Tags {
         let viewer = access::viewer(caller);
         let action = if wanted { "tag.added" } else { "tag.removed" };
         let entry = self.common.auditor.entry(&caller.context, action, Outcome::Success, Some(item_id));
-        let entry = entry.with_detail(tag.as_str().to_owned());
+        let entry = entry.with_detail(tag.as_str());
         let changed = caller.store().database.write(move |transaction| -> Result<_, Error> {
             let item = editable(transaction, &viewer, item_id)?;
-            let changed = match wanted {
-                true => tags::add(transaction, item_id, &tag)?,
-                false => tags::remove(transaction, item_id, &tag)?,
-            };
+            let changed =
+                if wanted { tags::add(transaction, item_id, &tag)? } else { tags::remove(transaction, item_id, &tag)? };
             if wanted && tags::count(transaction, item_id)? > MAX_TAGS {
                 return Err(Error::LimitReached { what: "tags on this item", limit: MAX_TAGS });
             }
