@@ -54,8 +54,8 @@ pub use sessions::{
 };
 pub use shares::{ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload};
 pub use storage::{
-    Bulk, BulkAction, BulkResult, BulkResults, FolderUsage, ItemKind, RestoredItem, SetQuota, StoragePolicy,
-    StorageUsage, TrashEmptied, TrashItem, UserUsage,
+    Bulk, BulkAction, BulkResult, BulkResults, ContentFault, FaultyRevision, FolderUsage, ItemKind, RestoredItem,
+    Scrub, SetQuota, StoragePolicy, StorageUsage, TrashEmptied, TrashItem, UserUsage,
 };
 pub use transfer::{CreateArchive, FormPart, FormUploaded, Upload};
 pub use users::{

@@ -185,3 +185,51 @@ pub struct StorageUsage {
     /// Room that is left on the drive, the reserve included.
     pub free_bytes: u64,
 }
+
+/// What is wrong with a stored content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentFault {
+    /// Its bytes are gone.
+    Missing,
+    /// Its bytes are not those that were stored.
+    Changed,
+    /// The drive does not give its bytes, or gocryptfs finds that the ciphertext was changed.
+    Unreadable,
+}
+
+/// One round of reading everything back.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Scrub {
+    /// Names the round.
+    pub id: Uuid,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    /// When it came to its end; null while it goes on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+    /// Contents that there were when it began. Copies share one.
+    pub total: u64,
+    /// Contents that were read back so far.
+    pub checked: u64,
+    /// Their bytes.
+    pub checked_bytes: u64,
+    /// Contents that did not read back, the repaired ones included.
+    pub faults: u64,
+    /// Of these, how many were replaced by an identical content.
+    pub repaired: u64,
+    /// Bytes on the drive that belonged to nothing, and were removed.
+    pub orphans: u64,
+}
+
+/// A revision of a file that did not read back when it was looked at last.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FaultyRevision {
+    /// The file; it may be in the trash.
+    pub file_id: Uuid,
+    /// Which of its revisions.
+    pub number: u32,
+    /// What is wrong with it.
+    pub fault: ContentFault,
+}

@@ -55,6 +55,7 @@ use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
 use crate::service::pictures::Pictures;
 use crate::service::retention;
+use crate::service::scrub::{self, Scrubs};
 use crate::service::search::Search;
 use crate::service::search_index;
 use crate::service::second_factors::SecondFactors;
@@ -162,6 +163,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
         files,
         trash,
         storage: Arc::new(StorageRules::new(common.clone())),
+        scrubs: Arc::new(Scrubs::new(common.clone(), reactions.scrub_bell)),
         archives: Arc::new(Archives::new(common.clone())),
         uploads,
         thumbnails: Arc::new(Thumbnails),
@@ -217,6 +219,7 @@ struct Reactions {
     hook_programs: Arc<HookPrograms>,
     thumbnails_bell: Bell,
     search_bell: Bell,
+    scrub_bell: Bell,
 }
 
 /// Puts together whatever hears of events, and with it what every service needs.
@@ -234,7 +237,8 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
     let common = Common::new(Arc::clone(clock), events);
     let deliveries = Arc::new(Deliveries::new(common.clone(), webhooks_bell, options.allow_local_webhooks));
     let hook_programs = Arc::new(HookPrograms::new(hooks_socket, hooks_bell));
-    (common, Reactions { feed, event_tally, deliveries, hook_programs, thumbnails_bell, search_bell })
+    let scrub_bell = Bell::default();
+    (common, Reactions { feed, event_tally, deliveries, hook_programs, thumbnails_bell, search_bell, scrub_bell })
 }
 
 /// What goes on by itself while the vault is unlocked.
@@ -244,12 +248,14 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
     let auditor = common.auditor();
     let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
     let hook_programs = Arc::clone(&reactions.hook_programs);
-    let (trash, revisions) = (common.clone(), common.clone());
+    let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
+    let scrub_bell = reactions.scrub_bell.clone();
     vec![
         chore(sweep::sweep),
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
         chore(move |lease| trash::keep(lease, trash.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),
+        chore(move |lease| scrub::keep(lease, scrubs.clone(), scrub_bell.clone())),
         chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),
         chore(move |lease| thumbnails::make(lease, thumbnails_bell.clone())),
         chore(move |lease| search_index::keep(lease, search_bell.clone())),

@@ -30,6 +30,7 @@ mod pictures;
 mod problem;
 mod request_stats;
 mod revisions;
+mod scrubs;
 mod search;
 mod second_factors;
 pub(crate) mod server;
@@ -77,6 +78,7 @@ use crate::service::marks::Marks;
 use crate::service::metrics::Observatory;
 use crate::service::notes::Notes;
 use crate::service::pictures::Pictures;
+use crate::service::scrub::Scrubs;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
@@ -115,6 +117,7 @@ pub(crate) struct Services {
     pub(crate) shares: Arc<Shares>,
     pub(crate) share_visits: Arc<ShareVisits>,
     pub(crate) storage: Arc<StorageRules>,
+    pub(crate) scrubs: Arc<Scrubs>,
     pub(crate) archives: Arc<Archives>,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) thumbnails: Arc<Thumbnails>,
@@ -213,6 +216,8 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(shares::get, shares::change, shares::revoke))
         .routes(routes!(storage::policy, storage::set_policy))
         .routes(routes!(storage::usage))
+        .routes(routes!(scrubs::begin, scrubs::last))
+        .routes(routes!(scrubs::faults))
         .routes(routes!(storage::own))
         .routes(routes!(storage::of_user, storage::set_quota))
         .routes(routes!(audit::list))

@@ -21,6 +21,7 @@ pub(crate) mod password;
 pub(crate) mod policy;
 pub(crate) mod precondition;
 pub(crate) mod role;
+pub(crate) mod scrub;
 pub(crate) mod search;
 pub(crate) mod second_factor;
 pub(crate) mod session;

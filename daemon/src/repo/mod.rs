@@ -20,6 +20,7 @@ pub(crate) mod notes;
 pub(crate) mod policy;
 pub(crate) mod revisions;
 mod row;
+pub(crate) mod scrubs;
 pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;
@@ -58,6 +59,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0010_webhooks.sql")),
         M::up(include_str!("migrations/0011_organisation.sql")),
         M::up(include_str!("migrations/0012_shares.sql")),
+        M::up(include_str!("migrations/0013_integrity.sql")),
     ])
 });
 

@@ -12,7 +12,8 @@ use crate::storage::database::DatabaseError;
 
 /// Begins a round. One that goes on is [`DatabaseError::Conflict`].
 pub(crate) fn begin(connection: &Connection, id: Uuid, now: Timestamp) -> Result<(), DatabaseError> {
-    let sql = "INSERT INTO scrubs (id, started_at, after_blob_id, total, checked, checked_bytes, faults, repaired, orphans)
+    let sql =
+        "INSERT INTO scrubs (id, started_at, after_blob_id, total, checked, checked_bytes, faults, repaired, orphans)
                VALUES (?1, ?2, '', (SELECT count(*) FROM contents), 0, 0, 0, 0, 0)";
     connection.prepare_cached(sql)?.execute(params![id.to_string(), now.as_millisecond()])?;
     Ok(())
@@ -76,10 +77,9 @@ pub(crate) fn twins(connection: &Connection, of: &Expected) -> Result<Vec<BlobId
 /// Lets everything that named a content name another one of the same bytes, and forgets the first. False when it was gone
 /// already.
 pub(crate) fn replace(connection: &Connection, old: &BlobId, new: &BlobId) -> Result<bool, DatabaseError> {
-    for sql in [
-        "UPDATE revisions SET blob_id = ?2 WHERE blob_id = ?1",
-        "UPDATE files SET blob_id = ?2 WHERE blob_id = ?1",
-    ] {
+    for sql in
+        ["UPDATE revisions SET blob_id = ?2 WHERE blob_id = ?1", "UPDATE files SET blob_id = ?2 WHERE blob_id = ?1"]
+    {
         connection.prepare_cached(sql)?.execute([old.as_str(), new.as_str()])?;
     }
     let sql = "DELETE FROM contents WHERE blob_id = ?1";

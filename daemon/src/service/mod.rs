@@ -42,6 +42,7 @@ mod qr;
 pub(crate) mod recovery_codes;
 pub(crate) mod retention;
 pub(crate) mod revisions;
+pub(crate) mod scrub;
 pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;

@@ -92,9 +92,8 @@ impl Scrubs {
         caller.require(Action::ManageSettings).await?;
         let limit = limit.clamp(1, MAX_PAGE);
         let after = after.unwrap_or((Uuid::nil(), 0));
-        let read = caller.store().database.read(move |connection| {
-            scrubs::faulty_revisions(connection, after, limit + 1)
-        });
+        let read =
+            caller.store().database.read(move |connection| scrubs::faulty_revisions(connection, after, limit + 1));
         let mut items = read.await?;
         let more = items.len() > limit as usize;
         items.truncate(limit as usize);
@@ -183,7 +182,8 @@ async fn run(lease: &Lease, common: &Common, mut scrub: Scrub) -> Result<(), Err
     }
     scrub.orphans = sweep::remove_orphans(lease).await?.into();
     scrub.finished_at = Some(common.clock.now());
-    let entry = common.auditor.entry(&super::audit::Context::default(), "scrub.finished", Outcome::Success, Some(scrub.id));
+    let entry =
+        common.auditor.entry(&super::audit::Context::default(), "scrub.finished", Outcome::Success, Some(scrub.id));
     let detail = format!("checked: {}, faults: {}, repaired: {}", scrub.checked, scrub.faults, scrub.repaired);
     info!(checked = scrub.checked, faults = scrub.faults, repaired = scrub.repaired; "all contents were read back");
     let finished = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {

@@ -30,6 +30,7 @@ mod groups;
 mod harness;
 mod hooks;
 mod hygiene;
+mod integrity;
 mod keys;
 mod lockdown;
 mod locking;
