@@ -1,4 +1,5 @@
-//! The words in a content: texts as they are, markup without its tags, what a camera wrote about a picture.
+//! The words in a content: texts as they are, markup without its tags, documents as an installed program reads them, and
+//! what a camera wrote about a picture.
 //!
 //! Strangers made these contents. Everything here takes a bounded time and memory, and what cannot be read has no words.
 
@@ -6,9 +7,11 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
 use exif::{Exif, In, Tag, Value};
+use log::debug;
 
 use crate::model::markup;
 use crate::model::media_type::MediaType;
+use crate::storage::converters;
 
 /// Most text that is taken from one content.
 pub(super) const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -25,13 +28,20 @@ const MAX_EXIF_BYTES: usize = 200;
 /// Pictures in which cameras leave notes.
 const WITH_EXIF: [&str; 6] = ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/heif", "image/avif"];
 
-/// The words in a content of that type. Blocks.
-pub(super) fn text_of(content: File, size_bytes: u64, media_type: &str) -> std::io::Result<String> {
+/// The words in a content of that type. Blocks; ends soon after `stop` says so.
+pub(super) fn text_of(
+    content: File,
+    size_bytes: u64,
+    media_type: &str,
+    stop: &dyn Fn() -> bool,
+) -> std::io::Result<String> {
     let kind = MediaType::kept(media_type.to_owned());
     let text = if is_markup(kind.as_str()) {
         markup::text(&decoded(&read(content, MAX_MARKUP_BYTES)?))
     } else if kind.is_text() {
         decoded(&read(content, MAX_TEXT_BYTES as u64)?)
+    } else if kind.as_str() == "application/pdf" {
+        document(content, stop)
     } else if WITH_EXIF.contains(&kind.as_str()) && size_bytes <= MAX_PICTURE_BYTES {
         picture(content)
     } else {
@@ -74,6 +84,14 @@ fn decoded(bytes: &[u8]) -> String {
     }
 }
 
+/// The text of a PDF. Without the program that reads it, it has none.
+fn document(content: File, stop: &dyn Fn() -> bool) -> String {
+    converters::pdf_text(content, MAX_TEXT_BYTES, stop).unwrap_or_else(|error| {
+        debug!(error:% = error; "a document is not read for the search index");
+        String::new()
+    })
+}
+
 /// Camera, lens and date of a picture.
 fn picture(content: impl Read + Seek) -> String {
     let Ok(exif) = exif::Reader::new().read_from_container(&mut BufReader::new(content)) else { return String::new() };
@@ -113,7 +131,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file.seek(SeekFrom::Start(0)).unwrap();
-        text_of(file, bytes.len() as u64, media_type).unwrap()
+        text_of(file, bytes.len() as u64, media_type, &|| false).unwrap()
     }
 
     #[test]

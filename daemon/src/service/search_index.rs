@@ -137,7 +137,8 @@ async fn note(
 async fn extract(lease: &Lease, Unread { blob, size_bytes, media_type }: Unread) -> String {
     let lease = lease.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        lease.store().blobs.open(&blob).and_then(|content| extraction::text_of(content, size_bytes, &media_type))
+        let content = lease.store().blobs.open(&blob)?;
+        extraction::text_of(content, size_bytes, &media_type, &|| lease.is_ending())
     });
     match looking.await {
         Ok(Ok(text)) => text,

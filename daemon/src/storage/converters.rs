@@ -119,7 +119,6 @@ pub(crate) fn memory_file() -> io::Result<File> {
 }
 
 /// The text of a PDF, of which the rest is left out when it is longer than that.
-#[expect(dead_code, reason = "the search for texts asks")]
 pub(crate) fn pdf_text(document: File, limit_bytes: usize, stop: &dyn Fn() -> bool) -> Result<String, SandboxError> {
     let arguments = ["-q", "-enc", "UTF-8", "-nopgbrk", INPUT, "-"];
     let job = Job { output_bytes: limit_bytes, excess: Excess::Cut, ..job("pdftotext", &arguments, document) };

@@ -312,6 +312,7 @@ fn texts_markup_and_what_cameras_write_are_read() {
     file(&daemon, "page.html", "<!doctype html><html><script>stoat()</script><p>The w&#101;asel</p></html>");
     upload(&daemon, &daemon.token, None, "old.txt", b"caf\xe9 cr\xe8me");
     upload(&daemon, &daemon.token, None, "photo.jpg", &photo());
+    upload(&daemon, &daemon.token, None, "letter.pdf", &pdf("The polecat"));
     upload(&daemon, &daemon.token, None, "program", b"\x7fELF\x02\x01\x01\0 marmot");
     let long = format!("{} mongoose", "filler words ".repeat(40_000));
     file(&daemon, "long.txt", &long);
@@ -324,6 +325,7 @@ fn texts_markup_and_what_cameras_write_are_read() {
         ("creme", &["old.txt"]),
         ("Coffercam", &["photo.jpg"]),
         ("2024-05-17", &["photo.jpg"]),
+        ("polecat", if is_installed("pdftotext") { &["letter.pdf"] } else { &[] }),
         ("marmot", &[]),
         ("filler", &["long.txt"]),
         ("mongoose", &[]),
@@ -359,6 +361,25 @@ fn the_index_holds_no_word_outside_of_the_vault() {
         let bytes = std::fs::read(&path).unwrap_or_default();
         assert!(!bytes.windows(6).any(|window| window == b"quagga"), "{}: {}", path.display(), sha256(&bytes));
     }
+}
+
+fn is_installed(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|directory| directory.join(program).is_file())
+}
+
+/// A PDF of one page with that line on it. Readers find its objects without a table of them.
+fn pdf(line: &str) -> Vec<u8> {
+    let text = format!("BT /F1 12 Tf 20 100 Td ({line}) Tj ET");
+    format!(
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n\
+         2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n\
+         3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>endobj\n\
+         4 0 obj<</Length {length}>>stream\n{text}\nendstream endobj\n\
+         5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n\
+         trailer<</Root 1 0 R>>\n",
+        length = text.len()
+    )
+    .into_bytes()
 }
 
 /// A JPEG of nothing but its notes: made by "Coffercam", on 17 May 2024.
