@@ -126,55 +126,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads, &reactions));
     let watchdog = Watchdog::start(Arc::clone(&vault), clock);
-    let health = HealthCheck::new(Arc::clone(&vault), Arc::clone(&watchdog), options.storage_report.clone());
-    let hasher = Arc::new(Hasher::new());
-    let password_check = Arc::new(PasswordCheck::new(&common, Arc::clone(&hasher)));
-    let second_factors =
-        Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
-    let folders = Arc::new(Folders::new(common.clone()));
-    let trash = Arc::new(Trash::new(common.clone()));
-    let tags = Arc::new(Tags::new(common.clone()));
-    let sessions = Sessions::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher), Arc::clone(&second_factors));
-    let sessions = Arc::new(sessions);
-    let event_streams = Arc::new(EventStreams::new(common.clone(), reactions.feed, Arc::clone(&sessions)));
-    let observatory =
-        Observatory::new(common.clone(), Arc::clone(&vault), Arc::clone(&event_streams), reactions.event_tally);
-    let services = Services {
-        second_factors,
-        sessions,
-        observatory: Arc::new(observatory),
-        request_stats: RequestStats::default(),
-        event_streams,
-        accounts: Arc::new(Accounts::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
-        shares: Arc::new(Shares::new(common.clone(), Arc::clone(&hasher))),
-        share_visits: Arc::new(ShareVisits::new(Arc::clone(&vault), common.clone(), Arc::clone(&hasher))),
-        users: Arc::new(Users::new(common.clone(), hasher, password_check)),
-        api_keys: Arc::new(ApiKeys::new(common.clone())),
-        device_links: Arc::new(DeviceLinks::new(Arc::clone(&vault), common.clone())),
-        pictures: Arc::new(Pictures::new(Arc::clone(&files))),
-        bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash), Arc::clone(&tags))),
-        items: Arc::new(Items),
-        tags,
-        marks: Arc::new(Marks::new(common.clone())),
-        notes: Arc::new(Notes::new(common.clone())),
-        comments: Arc::new(Comments::new(common.clone())),
-        search: Arc::new(Search),
-        folders,
-        files,
-        trash,
-        storage: Arc::new(StorageRules::new(common.clone())),
-        scrubs: Arc::new(Scrubs::new(common.clone(), reactions.scrub_bell)),
-        archives: Arc::new(Archives::new(common.clone())),
-        uploads,
-        thumbnails: Arc::new(Thumbnails),
-        privacy: Arc::new(Privacy::new(common.clone())),
-        groups: Arc::new(Groups::new(common.clone())),
-        variables: Arc::new(Variables::new(common.clone())),
-        webhooks: Arc::new(Webhooks::new(common.clone(), reactions.deliveries)),
-        health: Arc::new(health),
-        auditor: common.auditor(),
-        vault: Arc::clone(&vault),
-    };
+    let services = serve_with(options, &common, &vault, &watchdog, files, uploads, reactions);
     let stop = CancellationToken::new();
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let server = tokio::spawn(http::server::serve(
@@ -198,6 +150,67 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     stop.cancel();
     take_down(&vault, server).await;
     Ok(())
+}
+
+/// Every service that handlers ask for.
+fn serve_with(
+    options: &Serve,
+    common: &Common,
+    vault: &Arc<Vault>,
+    watchdog: &Arc<Watchdog>,
+    files: Arc<Files>,
+    uploads: Arc<Uploads>,
+    reactions: Reactions,
+) -> Services {
+    let health = HealthCheck::new(Arc::clone(vault), Arc::clone(watchdog), options.storage_report.clone());
+    let hasher = Arc::new(Hasher::new());
+    let password_check = Arc::new(PasswordCheck::new(common, Arc::clone(&hasher)));
+    let second_factors =
+        Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
+    let folders = Arc::new(Folders::new(common.clone()));
+    let trash = Arc::new(Trash::new(common.clone()));
+    let tags = Arc::new(Tags::new(common.clone()));
+    let sessions = Sessions::new(Arc::clone(vault), common.clone(), Arc::clone(&hasher), Arc::clone(&second_factors));
+    let sessions = Arc::new(sessions);
+    let event_streams = Arc::new(EventStreams::new(common.clone(), reactions.feed, Arc::clone(&sessions)));
+    let observatory =
+        Observatory::new(common.clone(), Arc::clone(vault), Arc::clone(&event_streams), reactions.event_tally);
+    Services {
+        second_factors,
+        sessions,
+        observatory: Arc::new(observatory),
+        request_stats: RequestStats::default(),
+        event_streams,
+        accounts: Arc::new(Accounts::new(Arc::clone(vault), common.clone(), Arc::clone(&hasher))),
+        shares: Arc::new(Shares::new(common.clone(), Arc::clone(&hasher))),
+        share_visits: Arc::new(ShareVisits::new(Arc::clone(vault), common.clone(), Arc::clone(&hasher))),
+        users: Arc::new(Users::new(common.clone(), hasher, password_check)),
+        api_keys: Arc::new(ApiKeys::new(common.clone())),
+        device_links: Arc::new(DeviceLinks::new(Arc::clone(vault), common.clone())),
+        pictures: Arc::new(Pictures::new(Arc::clone(&files))),
+        bulk: Arc::new(Bulk::new(Arc::clone(&files), Arc::clone(&folders), Arc::clone(&trash), Arc::clone(&tags))),
+        items: Arc::new(Items),
+        tags,
+        marks: Arc::new(Marks::new(common.clone())),
+        notes: Arc::new(Notes::new(common.clone())),
+        comments: Arc::new(Comments::new(common.clone())),
+        search: Arc::new(Search),
+        folders,
+        files,
+        trash,
+        storage: Arc::new(StorageRules::new(common.clone())),
+        scrubs: Arc::new(Scrubs::new(common.clone(), reactions.scrub_bell)),
+        archives: Arc::new(Archives::new(common.clone())),
+        uploads,
+        thumbnails: Arc::new(Thumbnails),
+        privacy: Arc::new(Privacy::new(common.clone())),
+        groups: Arc::new(Groups::new(common.clone())),
+        variables: Arc::new(Variables::new(common.clone())),
+        webhooks: Arc::new(Webhooks::new(common.clone(), reactions.deliveries)),
+        health: Arc::new(health),
+        auditor: common.auditor(),
+        vault: Arc::clone(vault),
+    }
 }
 
 async fn take_down(vault: &Arc<Vault>, server: JoinHandle<()>) {

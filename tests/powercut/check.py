@@ -183,7 +183,7 @@ def _check_at_rest(places: Places, history: History) -> None:
                 rows = [row[0] for row in database.execute(f"PRAGMA {pragma}") if row[0] != "ok"]
                 if rows:
                     raise Unexpected(f"{pragma}: {rows[:3]}")
-            for blob, size in database.execute("SELECT blob_id, size_bytes FROM files"):
+            for blob, size in database.execute("SELECT blob_id, size_bytes FROM contents"):
                 if (mount_point / "blobs" / blob[:2] / blob).stat().st_size != size:
                     raise Unexpected(f"the content {blob} has another length than its row says")
         finally:

@@ -174,7 +174,8 @@ class _Life:
     def _delete_every_other_file(self) -> None:
         for name, file in self._stored[::2]:
             with self._witness.watch("file.deleted", name=name, id=file) as acknowledge:
-                self._user.call("DELETE", f"/files/{file}").expect(HTTPStatus.NO_CONTENT, "deleting")
+                self._user.call("DELETE", f"/files/{file}").expect(HTTPStatus.NO_CONTENT, "trashing")
+                self._user.call("DELETE", f"/trash/{file}").expect(HTTPStatus.NO_CONTENT, "deleting")
                 acknowledge(file)
 
     def _change_master_password(self) -> None:

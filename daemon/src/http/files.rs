@@ -321,6 +321,7 @@ pub(super) fn saved(saved: Saved) -> Response {
 }
 
 /// A place that is asked for.
+#[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch (RFC 7396)")]
 pub(super) fn placement(name: Option<&str>, folder_id: Option<Option<Uuid>>) -> Result<Placement, Refusal> {
     Ok(Placement { name: name.map(FileName::parse).transpose()?, folder_id })
 }

@@ -101,6 +101,7 @@ pub(crate) enum FolderOrder {
 
 /// What is asked of a folder's settings and place. Absent fields stay as they are.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch (RFC 7396)")]
 pub(crate) struct FolderChange {
     pub(crate) placement: Placement,
     pub(crate) protected: Option<bool>,
@@ -112,6 +113,7 @@ pub(crate) struct FolderChange {
 
 /// A new name, a new place, both or neither.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch (RFC 7396)")]
 pub(crate) struct Placement {
     pub(crate) name: Option<super::name::FileName>,
     /// `Some(None)`: into the root.

@@ -112,8 +112,7 @@ fn list_sql(order: FileOrder, descending: bool, from_the_middle: bool) -> String
 
 /// Up to `limit` files that lie directly inside a folder, in the trash or not.
 pub(crate) fn inside(connection: &Connection, folder_id: Uuid, limit: u32) -> Result<Vec<File>, DatabaseError> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM described_files WHERE ifnull(folder_id, '') = ?1 LIMIT ?2")?;
+    let mut statement = connection.prepare_cached("SELECT * FROM described_files WHERE folder_id = ?1 LIMIT ?2")?;
     row::all(statement.query(params![folder_id.to_string(), limit])?, file)
 }
 

@@ -171,7 +171,7 @@ pub(crate) fn list(
 
 /// Up to `limit` folders that lie directly inside one, in the trash or not.
 pub(crate) fn inside(connection: &Connection, id: Uuid, limit: u32) -> Result<Vec<Folder>, DatabaseError> {
-    let sql = "SELECT * FROM folders WHERE ifnull(parent_id, '') = ?1 LIMIT ?2";
+    let sql = "SELECT * FROM folders WHERE parent_id = ?1 LIMIT ?2";
     row::all(connection.prepare_cached(sql)?.query(params![id.to_string(), limit])?, folder)
 }
 

@@ -191,7 +191,7 @@ fn conditions(connection: &Connection, filter: &Filter, first: usize) -> Result<
         all.condition += " AND document.folder_id IN (SELECT id FROM below)";
         all.below = format!(
             "below (id) AS (SELECT ?{number} UNION ALL
-                 SELECT folders.id FROM folders JOIN below ON ifnull(folders.parent_id, '') = below.id),"
+                 SELECT folders.id FROM folders JOIN below ON folders.parent_id = below.id),"
         );
     }
     Ok(Some(all))

@@ -271,7 +271,8 @@ mod tests {
                 "INSERT INTO users (id, username, display_name, password_hash, role, active, created_at)
                      VALUES ('{user}', 'bob_', 'bob', '', 'writer', 1, 0);
                  INSERT INTO folders (id, name, created_at, created_by) VALUES ('{folder}', 'f', 0, '{user}');
-                 INSERT INTO contents VALUES ('{blob}', 0, '{sha256}', '', 0);
+                 INSERT INTO contents (blob_id, size_bytes, sha256, media_type, created_at)
+                 VALUES ('{blob}', 0, '{sha256}', '', 0);
                  INSERT INTO files VALUES ('{file}', '{folder}', 'f', 0, '{user}', 1, '{blob}', 0, '{sha256}', '', 0, '{user}',
                                            NULL, NULL);",
                 blob = "0".repeat(32),

@@ -111,7 +111,8 @@ mod tests {
             "INSERT INTO users (id, username, display_name, password_hash, role, active, created_at)
                  VALUES ('{USER}', 'bob_', 'bob', '', 'writer', 1, 0);
              INSERT INTO folders (id, name, created_at, created_by) VALUES ('{FOLDER}', 'f', 0, '{USER}');
-             INSERT INTO contents VALUES ('b', 0, '', '', 0);
+             INSERT INTO contents (blob_id, size_bytes, sha256, media_type, created_at)
+                 VALUES ('b', 0, '', '', 0);
              INSERT INTO files VALUES ('{FILE}', NULL, 'f', 0, '{USER}', 1, 'b', 0, '', '', 0, '{USER}', NULL, NULL);"
         );
         connection.execute_batch(&sql).unwrap();

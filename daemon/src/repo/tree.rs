@@ -46,11 +46,11 @@ pub(crate) fn extent(connection: &Connection, id: Uuid) -> Result<Extent, Databa
                    SELECT ?1, 0, 0
                    UNION ALL
                    SELECT folders.id, below.depth + 1, below.bytes + 1 + octet_length(folders.name)
-                   FROM folders JOIN below ON ifnull(folders.parent_id, '') = below.id
+                   FROM folders JOIN below ON folders.parent_id = below.id
                ),
                inside (bytes) AS (
                    SELECT below.bytes + 1 + octet_length(files.name)
-                   FROM files JOIN below ON ifnull(files.folder_id, '') = below.id
+                   FROM files JOIN below ON files.folder_id = below.id
                )
                SELECT (SELECT max(depth) FROM below),
                       max((SELECT max(bytes) FROM below), ifnull((SELECT max(bytes) FROM inside), 0)),
@@ -102,10 +102,10 @@ pub(crate) fn others_have_items_below(
                    SELECT id, created_by FROM folders WHERE id = ?1
                    UNION ALL
                    SELECT folders.id, folders.created_by
-                   FROM folders JOIN below ON ifnull(folders.parent_id, '') = below.id
+                   FROM folders JOIN below ON folders.parent_id = below.id
                )
                SELECT EXISTS (SELECT 1 FROM below WHERE created_by <> ?2)
-                   OR EXISTS (SELECT 1 FROM files JOIN below ON ifnull(files.folder_id, '') = below.id
+                   OR EXISTS (SELECT 1 FROM files JOIN below ON files.folder_id = below.id
                               WHERE files.created_by <> ?2)";
     Ok(connection.prepare_cached(sql)?.query_row([top.to_string(), user_id.to_string()], |row| row.get(0))?)
 }

@@ -7,6 +7,7 @@ use crate::client::{exchange, tcp};
 use crate::harness::Daemon;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one list, one line an address")]
 fn every_route_is_described_with_its_errors() {
     let daemon = Daemon::unclaimed();
     let document = exchange(&mut tcp(daemon.address), "GET", "/api/openapi.json", &[], b"").expect(200);

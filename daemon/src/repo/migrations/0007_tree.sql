@@ -77,8 +77,9 @@ CREATE UNIQUE INDEX files_by_name ON files (ifnull(folder_id, ''), name) WHERE t
 CREATE INDEX files_by_creation ON files (ifnull(folder_id, ''), created_at, id) WHERE trashed_at IS NULL;
 CREATE INDEX files_by_modification ON files (ifnull(folder_id, ''), modified_at, id) WHERE trashed_at IS NULL;
 CREATE INDEX files_by_size ON files (ifnull(folder_id, ''), size_bytes, id) WHERE trashed_at IS NULL;
--- Everything inside, in the trash or not.
-CREATE INDEX files_inside ON files (ifnull(folder_id, ''), id);
+-- Everything inside, in the trash or not; also what a deleted folder or content is checked against.
+CREATE INDEX files_inside ON files (folder_id);
+CREATE INDEX files_by_blob ON files (blob_id);
 CREATE INDEX files_trashed ON files (trashed_at, id) WHERE trashed_at IS NOT NULL;
 CREATE INDEX files_modified ON files (modified_at, id) WHERE trashed_at IS NULL;
 CREATE INDEX files_with_history ON files (id) WHERE revision > 1;
@@ -106,7 +107,7 @@ DROP INDEX folders_open_by_parent;
 CREATE UNIQUE INDEX folders_by_name ON folders (ifnull(parent_id, ''), name) WHERE trashed_at IS NULL;
 CREATE INDEX folders_by_parent ON folders (ifnull(parent_id, ''), id) WHERE trashed_at IS NULL;
 CREATE INDEX folders_open_by_parent ON folders (ifnull(parent_id, ''), id) WHERE private = 0 AND trashed_at IS NULL;
-CREATE INDEX folders_inside ON folders (ifnull(parent_id, ''), id);
+CREATE INDEX folders_inside ON folders (parent_id);
 CREATE INDEX folders_trashed ON folders (trashed_at, id) WHERE trashed_at IS NOT NULL;
 CREATE INDEX folders_protected ON folders (id) WHERE protected = 1;
 
