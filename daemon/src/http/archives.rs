@@ -11,8 +11,9 @@ use coffer_api::{CreateArchive, Problem};
 use super::content::{Disposition, body, content_disposition, insert};
 use super::extract::{Authenticated, Id, Json};
 use super::problem::Refusal;
+use crate::service::Error;
 use crate::service::archives::{Archive, Archives};
-use crate::service::caller::Caller;
+use crate::service::transfer::Content;
 
 /// Download a folder, with all in it that you may see, as a ZIP archive.
 ///
@@ -31,7 +32,7 @@ pub(super) async fn folder(
     method: Method,
 ) -> Result<Response, Refusal> {
     let archive = archives.of_folder(&caller, id).await?;
-    reply(&archives, &caller, archive, &method).await
+    reply(archive, &method, |archive| archives.send(&caller, archive)).await
 }
 
 /// Download files and folders as one ZIP archive. Items of the same name get a number: `name (2).ext`.
@@ -49,15 +50,23 @@ pub(super) async fn create(
     Json(wanted): Json<CreateArchive>,
 ) -> Result<Response, Refusal> {
     let archive = archives.of_items(&caller, &wanted.items).await?;
-    reply(&archives, &caller, archive, &method).await
+    reply(archive, &method, |archive| archives.send(&caller, archive)).await
 }
 
-async fn reply(archives: &Archives, caller: &Caller, archive: Archive, method: &Method) -> Result<Response, Refusal> {
+/// The reply that carries an archive. `send` is called when it is to be made.
+pub(super) async fn reply<F>(
+    archive: Archive,
+    method: &Method,
+    send: impl FnOnce(Archive) -> F,
+) -> Result<Response, Refusal>
+where
+    F: Future<Output = Result<Content, Error>>,
+{
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(archive.length_bytes));
     let disposition = content_disposition(Disposition::Attachment, &archive.file_name);
     insert(&mut headers, header::CONTENT_DISPOSITION, &disposition);
-    let body = if method == Method::HEAD { Body::empty() } else { body(archives.send(caller, archive).await?) };
+    let body = if method == Method::HEAD { Body::empty() } else { body(send(archive).await?) };
     Ok((headers, body).into_response())
 }

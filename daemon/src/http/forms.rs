@@ -66,38 +66,80 @@ pub(super) async fn upload(
     files.admit_some(&caller, place.folder_id).await?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind).map_err(|_| Refusal::Request(RequestProblem::NotAForm))?;
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let mut form = Multipart::new(Metered::new(body, &waiting), boundary);
+    let mut form = Form::new(body, boundary);
     let mut items = Vec::new();
-    while let Some(part) = next_part(&mut form).await? {
+    while let Some(part) = form.next().await? {
         if items.len() == MAX_PARTS {
             let detail = format!("A form may have at most {MAX_PARTS} parts. Those before were stored.");
             return Err(Refusal::Request(RequestProblem::Unreadable(detail)));
         }
-        waiting.store(0, Ordering::Relaxed);
-        items.push(store(&files, &caller, place.folder_id, part, &waiting).await?);
+        items.push(store(&files, &caller, place.folder_id, part).await?);
     }
     Ok(axum::Json(FormUploaded { items }))
 }
 
-async fn next_part(form: &mut Multipart<'static>) -> Result<Option<Field<'static>>, Refusal> {
-    let next = timeout(SILENCE_LIMIT, form.next_field()).await;
-    let next = next.map_err(|_| Refusal::Request(RequestProblem::TimedOut))?;
-    next.map_err(|error| match error {
-        multer::Error::StreamReadFailed(_) | multer::Error::IncompleteStream => Error::UploadCutShort.into(),
-        _ => Refusal::Request(RequestProblem::Unreadable("The form is not understood.".to_owned())),
-    })
+/// A form, part by part.
+pub(super) struct Form {
+    parts: Multipart<'static>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A part of a form.
+pub(super) struct Part {
+    field: Field<'static>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Form {
+    /// With what the content type says that stands between the parts.
+    pub(super) fn new(body: Body, boundary: String) -> Self {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        Self { parts: Multipart::new(Metered::new(body, &waiting), boundary), waiting }
+    }
+
+    /// The next part, once the one before is read to its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Part>, Refusal> {
+        let next = timeout(SILENCE_LIMIT, self.parts.next_field()).await;
+        let next = next.map_err(|_| Refusal::Request(RequestProblem::TimedOut))?;
+        let field = next.map_err(|error| match error {
+            multer::Error::StreamReadFailed(_) | multer::Error::IncompleteStream => Error::UploadCutShort.into(),
+            _ => Refusal::Request(RequestProblem::Unreadable("The form is not understood.".to_owned())),
+        })?;
+        self.waiting.store(0, Ordering::Relaxed);
+        Ok(field.map(|field| Part { field, waiting: Arc::clone(&self.waiting) }))
+    }
+}
+
+impl Part {
+    /// What the client calls the file; nothing, for what is none.
+    pub(super) fn filename(&self) -> Option<&str> {
+        self.field.file_name()
+    }
+
+    /// Its content.
+    pub(super) fn frames(&mut self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+        let waiting = Arc::clone(&self.waiting);
+        self.field.by_ref().map(move |frame| {
+            waiting.store(0, Ordering::Relaxed);
+            frame.map_err(|_| BodyError)
+        })
+    }
+
+    /// Reads the rest of one that is not stored.
+    pub(super) async fn skip(mut self) -> Result<(), Error> {
+        loop {
+            let chunk = timeout(SILENCE_LIMIT, self.field.chunk()).await.map_err(|_| Error::RequestTimeout)?;
+            self.waiting.store(0, Ordering::Relaxed);
+            if chunk.map_err(|_| Error::UploadCutShort)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// Stores one part. What is wrong with it alone is its result; what ends the whole form is an error.
-async fn store(
-    files: &Files,
-    caller: &Caller,
-    folder_id: Option<Uuid>,
-    mut part: Field<'static>,
-    waiting: &AtomicUsize,
-) -> Result<FormPart, Refusal> {
-    let filename = part.file_name().map(ToOwned::to_owned);
+async fn store(files: &Files, caller: &Caller, folder_id: Option<Uuid>, mut part: Part) -> Result<FormPart, Refusal> {
+    let filename = part.filename().map(ToOwned::to_owned);
     let name = filename.as_deref().ok_or_else(|| Error::field("filename", "the part names no file"));
     let stored = match name.and_then(|name| Ok(FileName::parse(name)?)) {
         Ok(name) => {
@@ -107,11 +149,7 @@ async fn store(
                 sha256: None,
                 precondition: Precondition::default(),
             };
-            let frames = part.by_ref().map(|frame| {
-                waiting.store(0, Ordering::Relaxed);
-                frame.map_err(|_| BodyError)
-            });
-            files.store(caller, upload, frames).await
+            files.store(caller, upload, part.frames()).await
         }
         Err(error) => Err(error),
     };
@@ -121,19 +159,8 @@ async fn store(
             Err(error.into())
         }
         Err(error) => {
-            skip(part, waiting).await?;
+            part.skip().await?;
             Ok(FormPart { filename, file: None, problem: Some(of_service(error)) })
-        }
-    }
-}
-
-/// Reads the rest of a part that is not stored.
-async fn skip(mut part: Field<'static>, waiting: &AtomicUsize) -> Result<(), Error> {
-    loop {
-        let chunk = timeout(SILENCE_LIMIT, part.chunk()).await.map_err(|_| Error::RequestTimeout)?;
-        waiting.store(0, Ordering::Relaxed);
-        if chunk.map_err(|_| Error::UploadCutShort)?.is_none() {
-            return Ok(());
         }
     }
 }

@@ -249,6 +249,7 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(share_visits::info))
         .routes(routes!(share_visits::items))
         .routes(routes!(share_visits::content))
+        .routes(routes!(share_visits::archive))
         .routes(routes!(share_drops::upload))
         .routes(routes!(metrics::text))
         .nest("/api/v1", api)

@@ -1,22 +1,19 @@
 //! What visitors of a share link send: one file as a raw body, or those of the form on the link's page.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use coffer_api::{Problem, SharedUpload};
-use futures_util::{Stream, StreamExt};
-use multer::{Field, Multipart};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::extract::Parameters;
-use super::problem::{Refusal, RequestProblem, of_service};
+use super::forms::{Form, Part};
+use super::problem::{Refusal, of_service};
 use super::share_pages::{self as pages, Sent};
 use super::share_visits::Knock;
 use crate::model::file::File;
@@ -62,7 +59,11 @@ pub(super) async fn upload(
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if let Ok(boundary) = multer::parse_boundary(kind) {
         let taken = match visits.enter(visit).await {
-            Ok(visitor) => take_form(&visits, visitor, &address, Multipart::new(Paced::new(body), boundary)).await,
+            Ok(visitor) => tokio::select! {
+                biased;
+                () = visitor.locking() => Err(Error::Locked.into()),
+                taken = take_form(&visits, &visitor, &address, Form::new(body, boundary)) => taken,
+            },
             Err(error) => Err(error.into()),
         };
         return match taken {
@@ -80,36 +81,27 @@ pub(super) async fn upload(
 }
 
 /// Stores the files of a form, one after the other. What is wrong with one is said on the page, and stops no other.
-async fn take_form(
-    visits: &ShareVisits,
-    visitor: Visitor,
-    address: &str,
-    mut form: Multipart<'static>,
-) -> Result<String, Refusal> {
-    visits.admit(&visitor).await?;
+async fn take_form(visits: &ShareVisits, visitor: &Visitor, address: &str, mut form: Form) -> Result<String, Refusal> {
+    visits.admit(visitor).await?;
     let mut sent = Vec::new();
-    while let Some(part) = form.next_field().await.map_err(|error| broken(&error))? {
+    while let Some(part) = form.next().await? {
         // A form without a choice has one part without a name.
-        let Some(name) = part.file_name().filter(|name| !name.is_empty()).map(ToOwned::to_owned) else { continue };
+        let Some(name) = part.filename().filter(|name| !name.is_empty()).map(ToOwned::to_owned) else { continue };
         if sent.len() == MAX_FILES {
             let why = format!("At most {MAX_FILES} files can be sent at once.");
             sent.push(Sent::Refused { name, why });
             break;
         }
-        sent.push(take_part(visits, &visitor, name, part).await?);
+        sent.push(take_part(visits, visitor, name, part).await?);
     }
-    Ok(pages::drop(address, &visitor.share, &sent))
+    let mut share = visitor.share.clone();
+    share.used.uploaded_bytes += sent.iter().map(Sent::stored_bytes).sum::<u64>();
+    Ok(pages::drop(address, &share, &sent))
 }
 
-async fn take_part(
-    visits: &ShareVisits,
-    visitor: &Visitor,
-    name: String,
-    mut part: Field<'static>,
-) -> Result<Sent, Refusal> {
-    let frames = part.by_ref().map(|frame| frame.map_err(|_| BodyError));
+async fn take_part(visits: &ShareVisits, visitor: &Visitor, name: String, mut part: Part) -> Result<Sent, Refusal> {
     let stored = match FileName::parse(&name) {
-        Ok(wanted) => visits.upload(visitor, wanted, None, frames).await,
+        Ok(wanted) => visits.upload(visitor, wanted, None, part.frames()).await,
         Err(error) => Err(error.into()),
     };
     match stored {
@@ -124,46 +116,12 @@ async fn take_part(
             | Error::Internal(..)),
         ) => Err(error.into()),
         Err(error) => {
-            while part.chunk().await.map_err(|error| broken(&error))?.is_some() {}
+            part.skip().await?;
             Ok(Sent::Refused { name, why: of_service(error).detail })
         }
     }
 }
 
-fn broken(error: &multer::Error) -> Refusal {
-    match error {
-        multer::Error::StreamReadFailed(_) | multer::Error::IncompleteStream => Error::UploadCutShort.into(),
-        _ => Refusal::Request(RequestProblem::Unreadable("The form is not understood.".to_owned())),
-    }
-}
-
 fn wire(file: File) -> SharedUpload {
     SharedUpload { name: file.name, size_bytes: file.size_bytes, sha256: file.sha256.to_string() }
-}
-
-/// A body frame by frame. The parser takes all that is ready before it gives anything out, so that a fast client would
-/// fill the memory: after each frame nothing is ready for a moment.
-struct Paced {
-    frames: BodyDataStream,
-    pausing: bool,
-}
-
-impl Paced {
-    fn new(body: Body) -> Self {
-        Self { frames: body.into_data_stream(), pausing: false }
-    }
-}
-
-impl Stream for Paced {
-    type Item = Result<Bytes, BodyError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.pausing) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let Poll::Ready(frame) = self.frames.poll_next_unpin(context) else { return Poll::Pending };
-        self.pausing = true;
-        Poll::Ready(frame.map(|frame| frame.map_err(|_| BodyError)))
-    }
 }

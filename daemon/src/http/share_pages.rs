@@ -61,6 +61,16 @@ pub(super) enum Sent {
     Refused { name: String, why: String },
 }
 
+impl Sent {
+    /// How much of it was stored.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        match self {
+            Self::Stored { size_bytes, .. } => *size_bytes,
+            Self::Refused { .. } => 0,
+        }
+    }
+}
+
 /// A page that has nothing to complain of.
 pub(super) fn reply(html: String) -> Response {
     dressed((StatusCode::OK, html).into_response())
@@ -128,7 +138,8 @@ pub(super) fn file(address: &str, share: &Share, file: &File) -> String {
 /// A page of a folder.
 pub(super) fn folder(address: &str, page: &FolderPage<'_>) -> String {
     let title = page.share.name.as_deref().unwrap_or(page.top);
-    let mut body = heading(title);
+    // What is shown comes first, also for who listens to the page.
+    let mut body = heading(page.way.last().map_or(title, |(_, name)| name.as_str()));
     if let Some(((_, last), above)) = page.way.split_last() {
         let _ = write!(body, "<nav aria-label=\"Folders\"><ol><li><a href=\"{address}\">{}</a></li>", bidi(title));
         for (id, name) in above {
@@ -147,6 +158,11 @@ pub(super) fn folder(address: &str, page: &FolderPage<'_>) -> String {
         body.push_str("</tbody></table>");
     }
     pages(&mut body, address, page);
+    if page.share.kind == ShareKind::Download && !page.items.is_empty() {
+        let place = page.folder_id.map(|id| format!("?folder={id}")).unwrap_or_default();
+        let href = format!("{address}/archive{place}");
+        let _ = write!(body, "<p class=\"next\"><a class=\"button\" href=\"{href}\">Download all (ZIP)</a></p>");
+    }
     document(title, &body, Some(page.share))
 }
 
@@ -166,7 +182,12 @@ pub(super) fn drop(address: &str, share: &Share, sent: &[Sent]) -> String {
                     write!(body, "<li><strong>Sent:</strong> {} ({})</li>", bidi(name), size(*size_bytes))
                 }
                 Sent::Refused { name, why } => {
-                    write!(body, "<li class=\"bad\"><strong>Not sent:</strong> {}. {}</li>", bidi(name), escaped(why))
+                    write!(
+                        body,
+                        "<li class=\"bad\"><strong>Not sent:</strong> {}<small>{}</small></li>",
+                        bidi(name),
+                        escaped(why)
+                    )
                 }
             };
         }
@@ -329,6 +350,9 @@ fn day(at: Timestamp) -> String {
 fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 4] =
         [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    if bytes == 1 {
+        return "1 byte".to_owned();
+    }
     let Some((unit, scale)) = UNITS.into_iter().find(|(_, scale)| bytes >= *scale) else {
         return format!("{bytes} bytes");
     };
@@ -349,6 +373,7 @@ mod tests {
     fn lengths_as_people_read_them() {
         for (bytes, expected) in [
             (0, "0 bytes"),
+            (1, "1 byte"),
             (999, "999 bytes"),
             (1_000, "1 kB"),
             (1_550, "1.5 kB"),

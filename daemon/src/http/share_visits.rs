@@ -17,6 +17,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::archives;
 use super::content::{self, Described, Disposition};
 use super::extract::{Anonymous, Parameters};
 use super::folders::PAGE;
@@ -107,6 +108,15 @@ pub(super) struct SharedContent {
     #[serde(default)]
     #[param(inline)]
     disposition: Disposition,
+}
+
+/// Which folder.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SharedArchive {
+    /// A folder below the shared one; that itself when absent.
+    folder: Option<Uuid>,
 }
 
 /// The form that opens a link with a password.
@@ -245,6 +255,38 @@ pub(super) async fn content(
         Err(Refusal::Service(error)) if wants_page => Ok(pages::refusal(error, &address)),
         served => served,
     }
+}
+
+/// Download the shared folder, or one below it, as a ZIP archive. It counts as one download.
+#[utoipa::path(get, path = "/share/{token}/archive", tag = "shared", extensions(("x-action" = json!("public"))), params(("token" = String, Path), SharedArchive), responses(
+    (status = 200, description = "the archive", body = Vec<u8>, content_type = "application/zip"),
+    (status = 403, description = "not its password, or not a link to download a folder", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "no such link or folder", body = Problem, content_type = "application/problem+json"),
+    (status = 413, description = "too much for one archive", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "many archives are being made", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn archive(
+    State(visits): State<Arc<ShareVisits>>,
+    knock: Knock,
+    Parameters(wanted): Parameters<SharedArchive>,
+    method: Method,
+) -> Result<Response, Refusal> {
+    let Knock { visit, address, wants_page, .. } = knock;
+    match pack(&visits, visit, wanted.folder, &method).await {
+        Err(Refusal::Service(error)) if wants_page => Ok(pages::refusal(error, &address)),
+        packed => packed,
+    }
+}
+
+async fn pack(
+    visits: &ShareVisits,
+    visit: Visit,
+    folder_id: Option<Uuid>,
+    method: &Method,
+) -> Result<Response, Refusal> {
+    let visitor = visits.enter(visit).await?;
+    let archive = visits.archive(&visitor, folder_id).await?;
+    archives::reply(archive, method, |archive| visits.send(&visitor, archive)).await
 }
 
 async fn show(visits: &ShareVisits, visit: Visit, address: &str, place: PagePlace) -> Result<String, Error> {

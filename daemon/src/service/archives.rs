@@ -72,13 +72,17 @@ impl Archives {
     /// Prepares the archive of a folder and all that is in it.
     pub(crate) async fn of_folder(&self, caller: &Caller, id: Uuid) -> Result<Archive, Error> {
         caller.require(Action::Read).await?;
+        self.of_seen_folder(caller.lease(), access::viewer(caller), id).await
+    }
+
+    /// The same, for whoever somebody lets look.
+    pub(super) async fn of_seen_folder(&self, lease: &Lease, viewer: Viewer, id: Uuid) -> Result<Archive, Error> {
         let slot = self.slot()?;
-        let viewer = access::viewer(caller);
-        let read = caller.store().database.read(move |connection| access::seen_folder(connection, &viewer, id));
+        let read = lease.store().database.read(move |connection| access::seen_folder(connection, &viewer, id));
         let (folder, _) = read.await?;
         let mut list = List::default();
         let file_name = format!("{}.zip", folder.name);
-        list.add_folder(caller.lease(), viewer, folder, String::new()).await?;
+        list.add_folder(lease, viewer, folder, String::new()).await?;
         list.into_archive(file_name, Some(id), slot)
     }
 
@@ -110,18 +114,29 @@ impl Archives {
 
     /// Sends an archive.
     pub(crate) async fn send(&self, caller: &Caller, archive: Archive) -> Result<Content, Error> {
-        let files = archive.items.iter().filter(|item| item.blob.is_some()).count();
         let action = "archive.downloaded";
         let entry = self.common.auditor.entry(&caller.context, action, Outcome::Success, archive.folder_id);
-        let entry = entry.with_detail(format!("files: {files}"));
-        let lease = caller.lease().clone();
-        let content = transfer::stream(caller.lease(), move |_| Ok(Packing::new(lease, archive))).await?;
+        let entry = entry.with_detail(format!("files: {}", archive.files()));
+        let content = archive.pack(caller.lease()).await?;
         write(caller.lease(), entry).await?;
         Ok(content)
     }
 
     fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Error::Busy)
+    }
+}
+
+impl Archive {
+    /// How many files are in it.
+    pub(super) fn files(&self) -> usize {
+        self.items.iter().filter(|item| item.blob.is_some()).count()
+    }
+
+    /// Begins to make it. Nobody is told yet.
+    pub(super) async fn pack(self, lease: &Lease) -> Result<Content, Error> {
+        let reader = lease.clone();
+        transfer::stream(lease, move |_| Ok(Packing::new(reader, self))).await
     }
 }
 

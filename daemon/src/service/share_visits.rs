@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use super::access::{seen_file, seen_folder, visible};
+use super::archives::{Archive, Archives};
 use super::attempts::{Attempts, source};
 use super::audit::Context;
 use super::common::Common;
@@ -57,6 +58,7 @@ pub(crate) struct ShareVisits {
     by_share: Attempts,
     by_source: Attempts,
     downloads: Downloads<(Uuid, Option<IpAddr>)>,
+    archives: Archives,
 }
 
 /// Somebody at the door: what they show, and where they come from.
@@ -79,6 +81,13 @@ pub(crate) struct Visitor {
     viewer: Viewer,
     context: Context,
     lease: Lease,
+}
+
+/// What a visitor downloads.
+#[derive(Clone, Copy)]
+enum Taken {
+    File(Uuid),
+    Archive { files: usize },
 }
 
 /// What a link is good for at this moment.
@@ -108,7 +117,9 @@ impl ShareVisits {
     pub(crate) fn new(vault: Arc<Vault>, common: Common, hasher: Arc<Hasher>) -> Self {
         let attempts = || Attempts::new(Arc::clone(&common.clock), FREE);
         let (by_share, by_source) = (attempts(), attempts());
-        Self { vault, common, hasher, by_share, by_source, downloads: Downloads::new() }
+        // With places of their own: strangers take none of those of people with an account.
+        let archives = Archives::new(common.clone());
+        Self { vault, common, hasher, by_share, by_source, downloads: Downloads::new(), archives }
     }
 
     /// Lets somebody in who has a link that is good, and its password.
@@ -186,23 +197,39 @@ impl ShareVisits {
         let content = transfer::send(&visitor.lease, file.blob.clone(), pieces).await?;
         let key = (visitor.who(), file.blob.clone());
         let counted = self.downloads.part_of(key, start, self.common.clock.monotonic());
-        counted.get_or_try_init(|| self.count_download(visitor, Some(file.id))).await?;
+        counted.get_or_try_init(|| self.count_download(visitor, Taken::File(file.id))).await?;
         Ok(content)
     }
 
-    /// Counts a download of a file, or of all of a folder, if there may be another one.
-    async fn count_download(&self, visitor: &Visitor, file_id: Option<Uuid>) -> Result<(), Error> {
+    /// Prepares the archive of the shared folder, or of one below it, with all in it that the visitor may see.
+    pub(crate) async fn archive(&self, visitor: &Visitor, folder_id: Option<Uuid>) -> Result<Archive, Error> {
+        let (ShareKind::Download, SharedId::Folder(top)) = (visitor.share.kind, visitor.share.item) else {
+            return Err(Error::ShareForbids);
+        };
+        self.archives.of_seen_folder(&visitor.lease, visitor.viewer, folder_id.unwrap_or(top)).await
+    }
+
+    /// Sends an archive, and counts a download.
+    pub(crate) async fn send(&self, visitor: &Visitor, archive: Archive) -> Result<Content, Error> {
+        let taken = Taken::Archive { files: archive.files() };
+        let content = archive.pack(&visitor.lease).await?;
+        self.count_download(visitor, taken).await?;
+        Ok(content)
+    }
+
+    /// Counts a download, if there may be another one.
+    async fn count_download(&self, visitor: &Visitor, taken: Taken) -> Result<(), Error> {
         let now = self.common.clock.now();
         let (id, action) = (Some(visitor.share.id), "share.downloaded");
         let entry = self.common.auditor.entry(&visitor.context, action, Outcome::Success, id);
-        let entry = match file_id {
-            Some(id) => entry.with_detail(format!("file: {id}")),
-            None => entry,
-        };
+        let entry = entry.with_detail(match taken {
+            Taken::File(id) => format!("file: {id}"),
+            Taken::Archive { files } => format!("archive, files: {files}"),
+        });
         let again = visitor.again();
         let counted = visitor.lease.store().database.write(move |transaction| -> Result<(), Error> {
             let live = again.look(transaction, now)?;
-            if let Some(id) = file_id {
+            if let Taken::File(id) = taken {
                 seen_file(transaction, &live.viewer, id)?;
             }
             if !shares::count_download(transaction, live.share.id, now)? {
@@ -265,6 +292,11 @@ impl Visitor {
             Item::File(file) => Some(file),
             Item::Folder(_) => None,
         }
+    }
+
+    /// Ready when the vault is being locked: whoever waits for a visitor stops.
+    pub(crate) fn locking(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.lease.locking()
     }
 
     pub(super) fn context(&self) -> &Context {

@@ -40,7 +40,7 @@ fn file(daemon: &Daemon, name: &str, folder: &str, bytes: &[u8]) -> String {
 }
 
 /// The paths of an archive with the SHA-256 of each file (of nothing, for a directory). Two programs check it.
-fn unpacked(reply: &Reply) -> BTreeMap<String, String> {
+pub(crate) fn unpacked(reply: &Reply) -> BTreeMap<String, String> {
     assert_eq!((reply.status, reply.header("content-type")), (200, "application/zip"));
     assert_eq!(reply.header("content-length"), reply.body.len().to_string());
     let directory = tempfile::tempdir().unwrap();

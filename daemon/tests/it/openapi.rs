@@ -114,6 +114,7 @@ fn every_route_is_described_with_its_errors() {
         "/health",
         "/metrics",
         "/share/{token}",
+        "/share/{token}/archive",
         "/share/{token}/content",
         "/share/{token}/info",
         "/share/{token}/items",

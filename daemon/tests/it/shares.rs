@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::archives::unpacked;
 use crate::audit::rows;
 use crate::client::{Reply, exchange, read_reply, send_head, tcp};
 use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, Person, content, sha256};
@@ -158,6 +159,7 @@ fn whatever_is_wrong_with_a_link_looks_the_same() {
             visit(&daemon, "GET", &format!("{link}/content"), &[], b""),
             visit(&daemon, "GET", &format!("{link}/content?item={id}"), &[("range", "bytes=1-2")], b""),
             visit(&daemon, "GET", &format!("{link}/content"), &accept, b""),
+            visit(&daemon, "GET", &format!("{link}/archive"), &[], b""),
             visit(&daemon, "POST", &format!("{link}/upload?name=f"), &[], b"x"),
             visit(&daemon, "POST", &format!("{link}/upload"), &multipart, b"--b--\r\n"),
         ];
@@ -385,6 +387,33 @@ fn a_shared_folder_shows_what_is_in_it_and_nothing_around_it() {
 }
 
 #[test]
+fn a_shared_folder_comes_as_one_archive_and_one_download() {
+    let daemon = Daemon::unlocked();
+    let top = folder(&daemon, &daemon.token, None, "top");
+    let inner = folder(&daemon, &daemon.token, Some(&top), "inner");
+    upload(&daemon, &daemon.token, &top, "a", b"first");
+    upload(&daemon, &daemon.token, &inner, "b", b"second");
+    let body = json!({ "kind": "download", "folder_id": top, "max_downloads": 2 });
+    let (share_id, link) = share(&daemon, &body);
+    assert!(html(&get(&daemon, &link)).contains(&format!("href=\"{link}/archive\"")));
+    let path = format!("{link}/archive");
+    assert_eq!(visit(&daemon, "HEAD", &path, &[], b"").status, 200);
+    assert_eq!(counters(&daemon, &share_id)[1], 0);
+    let found = unpacked(&get(&daemon, &path));
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["top/", "top/a", "top/inner/", "top/inner/b"]);
+    assert_eq!(found["top/inner/b"], sha256(b"second"));
+    let found = unpacked(&get(&daemon, &format!("{path}?folder={inner}")));
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["inner/", "inner/b"]);
+    assert_eq!(counters(&daemon, &share_id)[1], 2);
+    get(&daemon, &path).expect_problem(404, "not_found");
+    assert_eq!(rows(&daemon, "action=share.downloaded")[1]["detail"], "archive, files: 2");
+    for kind in ["view", "drop"] {
+        let (_, link) = share(&daemon, &json!({ "kind": kind, "folder_id": top }));
+        get(&daemon, &format!("{link}/archive")).expect_problem(403, "forbidden");
+    }
+}
+
+#[test]
 fn a_page_runs_and_loads_nothing_and_escapes_what_people_chose() {
     let daemon = Daemon::unlocked();
     let id = file(&daemon, "%3Cimg%20src%3Dx%3E%26%22%27.txt", b"x");
@@ -460,7 +489,8 @@ fn a_drop_takes_files_and_shows_nothing() {
     let row = rows(&daemon, "action=share.uploaded").remove(0);
     assert_eq!((&row["subject_id"], &row["actor_id"]), (&json!(share_id), &Value::Null));
     // A form that breaks off leaves nothing of what was cut.
-    let cut = visit(&daemon, "POST", &format!("{link}/upload"), &headers, &form(&[("cut", b"half")])[..80]);
+    let whole = form(&[("cut", &large)]);
+    let cut = visit(&daemon, "POST", &format!("{link}/upload"), &headers, &whole[..2_000_000]);
     assert_eq!(cut.status, 400, "{cut:?}");
     assert_eq!(counters(&daemon, &share_id)[2], 4);
 }
@@ -628,6 +658,7 @@ fn nothing_that_a_visitor_sends_is_a_fault_of_ours() {
             ("", &["folder", "cursor"][..]),
             ("/items", &["folder", "cursor", "limit"]),
             ("/content", &["item", "disposition"]),
+            ("/archive", &["folder"]),
             ("/upload", &["name"]),
         ] {
             for name in names {
