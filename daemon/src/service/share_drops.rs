@@ -23,6 +23,7 @@ use crate::repo::{contents, policy, shares, tree};
 const MAX_NUMBER: u32 = 1000;
 
 /// How much may still come, as it was known before the first byte.
+#[expect(clippy::struct_field_names, reason = "a length says its unit last")]
 struct Room {
     /// What is left of the maker's quota.
     quota_bytes: Option<u64>,

@@ -185,7 +185,7 @@ impl ShareVisits {
         let read = visitor.lease.store().database.read(move |connection| -> Result<SharedPage, Error> {
             let inside = visible(connection, &viewer, Some(id))?;
             let way = shares::way_down(connection, top, id)?;
-            let (items, next) = list(connection, &viewer, (id, inside), after, limit)?;
+            let (items, next) = list(connection, &viewer, (id, inside), after.as_ref(), limit)?;
             Ok(SharedPage { way, items, next })
         });
         read.await
@@ -401,11 +401,11 @@ fn list(
     connection: &Connection,
     viewer: &Viewer,
     (id, inside): (Uuid, Access),
-    after: Option<ListCursor>,
+    after: Option<&ListCursor>,
     limit: u32,
 ) -> Result<(Vec<Item>, Option<ListCursor>), Error> {
     let (place, order) = ((Some(id), inside), (FolderOrder::Name, false));
-    let (after_folder, after_file) = match &after {
+    let (after_folder, after_file) = match after {
         None => (Some(None), None),
         Some(ListCursor::Folders(cursor)) => (Some(Some(cursor)), None),
         Some(ListCursor::Files(cursor)) => (None, Some(cursor)),

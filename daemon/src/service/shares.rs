@@ -46,6 +46,7 @@ pub(crate) struct NewShare {
 
 /// What of a link is to be another. Absent fields stay; `Some(None)` takes away.
 #[derive(Default)]
+#[expect(clippy::option_option, reason = "absent, taken away, and set are three things")]
 pub(crate) struct ShareChange {
     pub(crate) name: Option<Option<DisplayName>>,
     pub(crate) expires_at: Option<Option<Timestamp>>,

@@ -46,6 +46,7 @@ mod sandbox;
 mod search;
 mod second_factors;
 mod sessions;
+mod share_drops;
 mod shares;
 mod startup;
 mod storage;

@@ -6,48 +6,49 @@ use serde_json::{Value, json};
 
 use crate::archives::unpacked;
 use crate::audit::rows;
-use crate::client::{Reply, exchange, read_reply, send_head, tcp};
+use crate::client::{Reply, exchange, tcp};
 use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, Person, content, sha256};
+use crate::share_drops::form;
 
 const LINK_PASSWORD: &str = "pineapple";
 const HOUR: Duration = Duration::from_hours(1);
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0";
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
 /// Makes a link with the administrator's token: its id and its address.
-fn share(daemon: &Daemon, body: &Value) -> (String, String) {
+pub(crate) fn share(daemon: &Daemon, body: &Value) -> (String, String) {
     share_as(daemon, &daemon.token, body)
 }
 
-fn share_as(daemon: &Daemon, token: &str, body: &Value) -> (String, String) {
+pub(crate) fn share_as(daemon: &Daemon, token: &str, body: &Value) -> (String, String) {
     let made = daemon.send_as(token, "POST", "/shares", body).expect(201);
     assert_eq!(text(&made["path"]), format!("/share/{}", text(&made["token"])));
     (text(&made["id"]), text(&made["path"]))
 }
 
 /// As a visitor asks: at the root, with no account.
-fn visit(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+pub(crate) fn visit(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     exchange(&mut tcp(daemon.address), method, path, headers, body)
 }
 
-fn get(daemon: &Daemon, path: &str) -> Reply {
+pub(crate) fn get(daemon: &Daemon, path: &str) -> Reply {
     visit(daemon, "GET", path, &[], b"")
 }
 
-fn html(reply: &Reply) -> String {
+pub(crate) fn html(reply: &Reply) -> String {
     assert_eq!(reply.header("content-type"), "text/html; charset=utf-8", "{reply:?}");
     String::from_utf8(reply.body.clone()).unwrap()
 }
 
-fn upload(daemon: &Daemon, token: &str, folder: &str, name: &str, bytes: &[u8]) -> String {
+pub(crate) fn upload(daemon: &Daemon, token: &str, folder: &str, name: &str, bytes: &[u8]) -> String {
     let path = format!("/files?folder_id={folder}&name={name}");
     text(&daemon.request_as(token, "POST", &path, &[], bytes).expect(201)["id"])
 }
 
-fn folder(daemon: &Daemon, token: &str, parent: Option<&str>, name: &str) -> String {
+pub(crate) fn folder(daemon: &Daemon, token: &str, parent: Option<&str>, name: &str) -> String {
     let body = json!({ "parent_id": parent, "name": name });
     text(&daemon.send_as(token, "POST", "/folders", &body).expect(201)["id"])
 }
@@ -56,12 +57,12 @@ fn file(daemon: &Daemon, name: &str, bytes: &[u8]) -> String {
     text(&daemon.upload(name, bytes).expect(201)["id"])
 }
 
-fn counters(daemon: &Daemon, id: &str) -> [u64; 4] {
+pub(crate) fn counters(daemon: &Daemon, id: &str) -> [u64; 4] {
     let share = daemon.get(&format!("/shares/{id}")).expect(200);
     ["views", "downloads", "uploads", "uploaded_bytes"].map(|name| share[name].as_u64().unwrap())
 }
 
-fn names(page: &Value) -> Vec<String> {
+pub(crate) fn names(page: &Value) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|item| text(&item["name"])).collect()
 }
 
@@ -83,8 +84,8 @@ fn a_link_gives_out_its_file_and_tells_who_took_it_from_where() {
     assert_eq!(taken.header("etag"), format!("\"{}\"", sha256(&bytes)));
     assert!(taken.header("content-disposition").starts_with("attachment; filename=\"report.bin\""));
     assert_eq!(taken.header("referrer-policy"), "no-referrer");
-    let held = [("if-none-match", taken.header("etag"))];
-    assert_eq!(visit(&daemon, "GET", &path, &held, b"").status, 304);
+    let known = [("if-none-match", taken.header("etag"))];
+    assert_eq!(visit(&daemon, "GET", &path, &known, b"").status, 304);
     assert_eq!(get(&daemon, &link).status, 200);
     assert_eq!(counters(&daemon, &share_id), [1, 1, 0, 0]);
     assert!(daemon.get(&format!("/shares/{share_id}")).expect(200)["last_used_at"].is_string());
@@ -100,6 +101,9 @@ fn a_link_gives_out_its_file_and_tells_who_took_it_from_where() {
     let headers = [("authorization", bearer.as_str())];
     visit(&daemon, "GET", &format!("{path}?item={other}"), &headers, b"").expect_problem(404, "not_found");
 }
+
+/// Status, headers and body.
+type Answer = (u16, Vec<(String, String)>, Vec<u8>);
 
 #[test]
 fn whatever_is_wrong_with_a_link_looks_the_same() {
@@ -147,7 +151,7 @@ fn whatever_is_wrong_with_a_link_looks_the_same() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let multipart = [("content-type", "multipart/form-data; boundary=b")];
     let password = [("x-share-password", LINK_PASSWORD)];
-    let ask = |link: &str| -> Vec<(u16, Vec<(String, String)>, Vec<u8>)> {
+    let ask = |link: &str| -> Vec<Answer> {
         let asked = [
             visit(&daemon, "GET", link, &[], b""),
             visit(&daemon, "GET", &format!("{link}?folder={hidden_folder}"), &[], b""),
@@ -436,104 +440,6 @@ fn a_page_runs_and_loads_nothing_and_escapes_what_people_chose() {
     assert_eq!(reply.header("x-robots-tag"), "noindex, nofollow");
     assert_eq!(reply.header("referrer-policy"), "no-referrer");
     assert!(reply.header("set-cookie").is_empty());
-}
-
-/// A body of `multipart/form-data` with these files.
-fn form(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (name, bytes) in files {
-        let head = format!("--b\r\ncontent-disposition: form-data; name=\"files\"; filename=\"{name}\"\r\n\r\n");
-        body.extend([head.as_bytes(), bytes, b"\r\n"].concat());
-    }
-    body.extend(b"--b--\r\n");
-    body
-}
-
-#[test]
-fn a_drop_takes_files_and_shows_nothing() {
-    let daemon = Daemon::unlocked();
-    let bea = daemon.user("bea_", "writer");
-    let target = folder(&daemon, &bea.token, None, "target");
-    let before = upload(&daemon, &bea.token, &target, "a.txt", b"mine");
-    let (share_id, link) = share_as(&daemon, &bea.token, &json!({ "kind": "drop", "folder_id": target }));
-    let info = get(&daemon, &format!("{link}/info")).expect(200);
-    assert_eq!((&info["kind"], &info["name"]), (&json!("drop"), &Value::Null));
-    get(&daemon, &format!("{link}/items")).expect_problem(403, "forbidden");
-    get(&daemon, &format!("{link}/content?item={before}")).expect_problem(403, "forbidden");
-    let page = html(&get(&daemon, &link));
-    assert!(page.contains("type=\"file\"") && !page.contains("target") && !page.contains("a.txt"));
-
-    let send = |name: &str, bytes: &[u8]| visit(&daemon, "POST", &format!("{link}/upload?name={name}"), &[], bytes);
-    let sent = send("a.txt", b"yours").expect(201);
-    assert_eq!(sent, json!({ "name": "a (2).txt", "size_bytes": 5, "sha256": sha256(b"yours") }));
-    assert_eq!(send("a.txt", b"again").expect(201)["name"], "a (3).txt");
-    send("a%2Fb", b"x").expect_problem(422, "invalid_field");
-    visit(&daemon, "POST", &format!("{link}/upload"), &[], b"x").expect_problem(422, "invalid_field");
-    let large = content(3_000_000, 4);
-    let headers = [("content-type", "multipart/form-data; boundary=b")];
-    let body = form(&[("large.bin", &large), ("", b""), ("a/b", b"x"), ("empty", b"")]);
-    let reply = visit(&daemon, "POST", &format!("{link}/upload"), &headers, &body);
-    assert_eq!(reply.status, 200);
-    let page = html(&reply);
-    assert!(page.contains("<strong>Sent:</strong> <bdi>large.bin</bdi> (3 MB)"), "{page}");
-    assert!(page.contains("<strong>Not sent:</strong> <bdi>a/b</bdi>") && page.contains("<bdi>empty</bdi> (0 bytes)"));
-
-    let listed = daemon.get_as(&bea.token, &format!("/files?folder_id={target}")).expect(200);
-    assert_eq!(names(&listed), ["a.txt", "a (2).txt", "a (3).txt", "large.bin", "empty"]);
-    for item in listed["items"].as_array().unwrap() {
-        assert_eq!(item["created_by"], bea.id, "what visitors send is the maker's");
-    }
-    let stored = text(&listed["items"][3]["id"]);
-    assert!(daemon.get_as(&bea.token, &format!("/files/{stored}/content")).body == large);
-    assert_eq!(counters(&daemon, &share_id), [1, 0, 4, 3_000_010]);
-    let row = rows(&daemon, "action=share.uploaded").remove(0);
-    assert_eq!((&row["subject_id"], &row["actor_id"]), (&json!(share_id), &Value::Null));
-    // A form that breaks off leaves nothing of what was cut.
-    let whole = form(&[("cut", &large)]);
-    let cut = visit(&daemon, "POST", &format!("{link}/upload"), &headers, &whole[..2_000_000]);
-    assert_eq!(cut.status, 400, "{cut:?}");
-    assert_eq!(counters(&daemon, &share_id)[2], 4);
-}
-
-#[test]
-fn a_drop_ends_where_its_limit_the_quota_or_a_protection_says() {
-    let daemon = Daemon::unlocked();
-    let bea = daemon.user("bea_", "writer");
-    let target = folder(&daemon, &bea.token, None, "target");
-    let body = json!({ "kind": "drop", "folder_id": target, "max_upload_bytes": 1000 });
-    let (share_id, link) = share_as(&daemon, &bea.token, &body);
-    let send = |bytes: &[u8]| visit(&daemon, "POST", &format!("{link}/upload?name=f"), &[], bytes);
-    send(&[0; 600]).expect(201);
-    send(&[0; 401]).expect_problem(413, "too_large");
-    send(&[0; 400]).expect(201);
-    send(&[0; 1]).expect_problem(413, "too_large");
-    assert_eq!(counters(&daemon, &share_id), [0, 0, 2, 1000]);
-    let headers = [("content-type", "multipart/form-data; boundary=b")];
-    let page = html(&visit(&daemon, "POST", &format!("{link}/upload"), &headers, &form(&[("g", b"xx")])));
-    assert!(page.contains("Not sent:") && page.contains("0 more bytes"), "{page}");
-    let share = format!("/shares/{share_id}");
-    daemon.send_as(&bea.token, "PATCH", &share, &json!({ "max_upload_bytes": null })).expect(200);
-    daemon.send("PUT", &format!("/users/{}/storage", bea.id), &json!({ "quota_bytes": 1500 })).expect(204);
-    send(&[0; 501]).expect_problem(507, "quota_exceeded");
-    send(&[0; 500]).expect(201);
-    daemon.send_as(&bea.token, "PATCH", &format!("/folders/{target}"), &json!({ "protected": true })).expect(200);
-    send(b"").expect_problem(423, "write_protected");
-    assert_eq!(visit(&daemon, "POST", &format!("{link}/upload"), &headers, &form(&[("g", b"")])).status, 423);
-
-    // Refused from the headers, before anything of the body is asked for.
-    let mut stream = tcp(daemon.address);
-    let headers = [("content-length", "1000000000"), ("expect", "100-continue")];
-    send_head(&mut stream, "POST", &format!("{link}/upload?name=f"), &headers);
-    assert_eq!(read_reply(&mut stream).unwrap().status, 423);
-    // Who may only look makes no drop.
-    let readable = folder(&daemon, &daemon.token, None, "readable");
-    let list = json!({ "private": true, "grants": [{ "user_id": bea.id, "access": "read" }] });
-    daemon.send("PUT", &format!("/folders/{readable}/access"), &list).expect(200);
-    let wanted = json!({ "kind": "drop", "folder_id": readable });
-    daemon.send_as(&bea.token, "POST", "/shares", &wanted).expect_problem(403, "forbidden");
-    share_as(&daemon, &bea.token, &json!({ "kind": "download", "folder_id": readable }));
-    let wanted = json!({ "kind": "drop", "folder_id": target });
-    daemon.send_as(&bea.token, "POST", "/shares", &wanted).expect_problem(423, "write_protected");
 }
 
 #[test]
