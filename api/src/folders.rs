@@ -61,7 +61,6 @@ pub struct Folder {
 /// A new name, place or setting. What is absent stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch (RFC 7396)")]
 pub struct ChangeFolder {
     /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +85,6 @@ pub struct ChangeFolder {
 /// A new name, a new place, or both.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch (RFC 7396)")]
 pub struct PlaceFolder {
     /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -135,7 +135,6 @@ pub struct StoragePolicy {
 /// A person's quota.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "absent, null and a value are three things in a merge patch (RFC 7396)")]
 pub struct SetQuota {
     /// What they may store; null for what the rules say.
     #[serde(deserialize_with = "present")]

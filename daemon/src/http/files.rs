@@ -162,7 +162,7 @@ pub(super) async fn text(
     Ok(([(header::ETAG, etag(&file.sha256))], axum::Json(FileText { text })).into_response())
 }
 
-/// Edit a text: the file's next revision. `If-Match` with the ETag that was read is a must, so that two people who edit
+/// Edit a text: the file's next revision. `If-Match` with the `ETag` that was read is a must, so that two people who edit
 /// at once do not overwrite each other.
 #[utoipa::path(put, path = "/files/{id}/text", tag = "files", extensions(("x-action" = json!("add"))), security(("token" = [])), params(("id" = Uuid, Path)), request_body = FileText, responses(
     (status = 200, body = File),

@@ -47,7 +47,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 /// Who may see the metrics, as text: whoever is on this machine, or an administrator.
 pub(super) enum Reader {
     OnThisMachine,
-    Administrator(Authenticated),
+    Administrator(Box<Authenticated>),
 }
 
 impl FromRequestParts<Services> for Reader {
@@ -59,7 +59,7 @@ impl FromRequestParts<Services> for Reader {
         if here && !parts.headers.contains_key(header::AUTHORIZATION) {
             return Ok(Self::OnThisMachine);
         }
-        Ok(Self::Administrator(Authenticated::from_request_parts(parts, services).await?))
+        Ok(Self::Administrator(Box::new(Authenticated::from_request_parts(parts, services).await?)))
     }
 }
 
@@ -68,7 +68,7 @@ impl Reader {
     async fn require(self) -> Result<(), Error> {
         match self {
             Self::OnThisMachine => Ok(()),
-            Self::Administrator(Authenticated(caller)) => caller.require(Action::ReadMetrics).await,
+            Self::Administrator(somebody) => somebody.0.require(Action::ReadMetrics).await,
         }
     }
 }
@@ -116,7 +116,7 @@ pub(super) async fn text(
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 
-/// The text format (prometheus.io/docs/instrumenting/exposition_formats). Labels hold names of this program only.
+/// The text format (`prometheus.io/docs/instrumenting/exposition_formats`). Labels hold names of this program only.
 fn prometheus(metrics: &Metrics) -> String {
     let mut page = Page(String::new());
     page.one("coffer_build_info", "gauge", &format!("{{version=\"{}\"}}", metrics.version), Some(1));

@@ -39,7 +39,7 @@ pub(super) async fn begin(
     State(scrubs): State<Arc<Scrubs>>,
     Authenticated(caller): Authenticated,
 ) -> Result<(StatusCode, axum::Json<Scrub>), Refusal> {
-    Ok((StatusCode::ACCEPTED, axum::Json(wire(scrubs.begin(&caller).await?))))
+    Ok((StatusCode::ACCEPTED, axum::Json(wire(&scrubs.begin(&caller).await?))))
 }
 
 /// How far the round has come that goes on, or what the last one found. Administrators only.
@@ -53,7 +53,7 @@ pub(super) async fn last(
     Authenticated(caller): Authenticated,
 ) -> Result<axum::Json<Scrub>, Refusal> {
     let last = scrubs.last(&caller).await?.ok_or(Error::NotFound("scrub"))?;
-    Ok(axum::Json(wire(last)))
+    Ok(axum::Json(wire(&last)))
 }
 
 /// List the revisions that did not read back. Administrators only.
@@ -78,7 +78,7 @@ fn cursor(text: &str) -> Result<FaultCursor, Error> {
     parts.ok_or_else(|| Error::field("cursor", "it is not one that this list gave"))
 }
 
-fn wire(scrub: scrub::Scrub) -> Scrub {
+fn wire(scrub: &scrub::Scrub) -> Scrub {
     Scrub {
         id: scrub.id,
         started_at: scrub.started_at,

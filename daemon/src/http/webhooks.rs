@@ -153,6 +153,7 @@ pub(super) async fn deliveries(
     Ok(axum::Json(Page { items, next_cursor: next.map(|id| id.to_string()) }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each is on its way out")]
 fn wire(webhook: webhook::Webhook) -> Webhook {
     Webhook {
         id: webhook.id,

@@ -288,7 +288,7 @@ mod tests {
         assert!(directory.tail(0).is_empty());
         assert_eq!(number(&directory.line(0, 0), 38, 4) & 0x10, 0x10);
         let line = entry("f", 0).line(0, 0);
-        assert_eq!((number(&line, 12, 2), number(&line, 14, 2)), (17 << 11 | 1 << 5 | 29, 46 << 9 | 11 << 5 | 21));
+        assert_eq!((number(&line, 12, 2), number(&line, 14, 2)), (17 * 2048 + 32 + 29, 46 * 512 + 11 * 32 + 21));
         let seconds = extra(&line, &line[47..], 0x5455).unwrap();
         assert_eq!(number(&seconds, 1, 4), 1_795_280_519);
         for (at, date) in [("1970-01-01T00:00:00Z", 1 << 5 | 1), ("2300-01-01T00:00:00Z", 127 << 9 | 1 << 5 | 1)] {

@@ -213,6 +213,7 @@ impl Store {
 }
 
 /// Sizes of the database.
+#[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
 pub(crate) struct StoreFigures {
     pub(crate) size_bytes: u64,
     /// Of which so much is not used.

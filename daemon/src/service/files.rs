@@ -369,12 +369,11 @@ fn find_place(connection: &rusqlite::Connection, viewer: &Viewer, upload: &Uploa
         Target::Name { folder_id, name } => {
             writable(connection, viewer, *folder_id)?;
             let current = files::find_by_name(connection, *folder_id, name.as_str())?;
-            match &current {
-                Some(file) => editable(connection, viewer, file.created_by)?,
-                None => {
-                    check_free(connection, *folder_id, name.as_str())?;
-                    check_file_fits(connection, *folder_id, name.as_str())?;
-                }
+            if let Some(file) = &current {
+                editable(connection, viewer, file.created_by)?;
+            } else {
+                check_free(connection, *folder_id, name.as_str())?;
+                check_file_fits(connection, *folder_id, name.as_str())?;
             }
             current
         }

@@ -76,8 +76,8 @@ impl Observatory {
                 swap_used_bytes: system.swap_used_bytes,
                 temperature_celsius: system.temperature_celsius,
             },
-            process: process.map(wire_process),
-            gocryptfs: gocryptfs.map(wire_process),
+            process: process.as_ref().map(wire_process),
+            gocryptfs: gocryptfs.as_ref().map(wire_process),
             disk: disk.map(|disk| DiskMetrics { total_bytes: disk.total_bytes, available_bytes: disk.available_bytes }),
             database: inside.database,
             caches: inside.caches,
@@ -121,7 +121,7 @@ fn queue(name: &str, waiting: u64) -> QueueMetrics {
     QueueMetrics { name: name.to_owned(), waiting }
 }
 
-fn wire_process(process: ProcessFigures) -> ProcessMetrics {
+fn wire_process(process: &ProcessFigures) -> ProcessMetrics {
     ProcessMetrics {
         uptime_s: process.uptime_s,
         cpu_s: process.cpu_s,

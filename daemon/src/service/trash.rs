@@ -259,7 +259,7 @@ async fn delete_file(lease: &Lease, common: &Common, context: Context, id: Uuid)
     let deleted = lease.store().database.write(move |transaction| -> Result<_, Error> {
         let file = files::find(transaction, id)?.filter(|file| file.trashed.is_some());
         let file = file.ok_or(Error::NotFound("item in the trash"))?;
-        let unused = delete_rows(transaction, &[file.clone()])?;
+        let unused = delete_rows(transaction, std::slice::from_ref(&file))?;
         forget(id);
         audit::insert(transaction, &entry)?;
         Ok((file.folder_id, unused))

@@ -206,7 +206,8 @@ mod tests {
     /// A JPEG, with that payload as its EXIF segment.
     fn jpeg(exif: Option<&[u8]>) -> Vec<u8> {
         let mut plain = Vec::new();
-        let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(16, 8, |x, _| image::Rgb([x as u8 * 15, 0, 0])));
+        let picture =
+            DynamicImage::ImageRgb8(RgbImage::from_fn(16, 8, |x, _| image::Rgb([u8::try_from(x * 15).unwrap(), 0, 0])));
         picture.write_to(&mut Cursor::new(&mut plain), image::ImageFormat::Jpeg).unwrap();
         if let Some(exif) = exif {
             let mut segment = vec![0xff, 0xe1];

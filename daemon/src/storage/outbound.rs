@@ -130,15 +130,12 @@ fn is_elsewhere_v4(address: Ipv4Addr) -> bool {
 /// IPv6 can carry IPv4 addresses, which routers or the kernel may unpack: NAT64 (RFC 6052), 6to4 (RFC 3056), and the
 /// old compatible ones (RFC 4291, section 2.5.5.1).
 fn is_elsewhere_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, high, low] = address.segments();
-    let carried = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_elsewhere_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match (a, b, c, d, e, f) {
+    let carried = |high: u16, low: u16| is_elsewhere_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match address.segments() {
         // Also the unspecified address and loopback: 0.0.0.0 and 0.0.0.1.
-        (0, 0, 0, 0, 0, 0) | (0x64, 0xff9b, 0, 0, 0, 0) => carried(high, low),
-        (0x2002, _, _, _, _, _) => carried(b, c),
+        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            carried(high, low)
+        }
         _ => !(address.is_multicast() || address.is_unicast_link_local()),
     }
 }

@@ -89,7 +89,9 @@ mod tests {
 
     #[test]
     fn turns_compose_as_the_pixels_do() {
-        let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(3, 2, |x, y| image::Rgb([x as u8, y as u8, 7])));
+        let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(3, 2, |x, y| {
+            image::Rgb([x, y, 7].map(|value| u8::try_from(value).unwrap()))
+        }));
         for exif in 1..=8_u8 {
             for (turn, name) in TURNS {
                 let mut expected = picture.clone();

@@ -81,7 +81,7 @@ impl Follower {
 
     /// The last place that the stream named.
     fn place(&self) -> String {
-        self.text().lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap().to_owned()
+        self.text().lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned()
     }
 
     /// Waits for that many events, and gives them.

@@ -73,7 +73,7 @@ fn wait_for_log(daemon: &mut Daemon, parts: &[&str]) -> String {
         if let Some(line) = log.lines().find(|line| parts.iter().all(|part| line.contains(part))) {
             return line.to_owned();
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "the log does not say {parts:?}: {log}");
+        assert!(start.elapsed() < Duration::from_mins(1), "the log does not say {parts:?}: {log}");
         std::thread::yield_now();
     }
 }

@@ -186,7 +186,7 @@ fn kills_in_two_hundred_cycles_leave_no_row_without_bytes_and_no_bytes_without_a
     while known.iter().map(|known| known.cycles).sum::<u32>() < 200 {
         round += 1;
         let moment = Duration::from_millis(40 + round * 7919 % 360);
-        let killer = daemon.pid();
+        let process = daemon.pid();
         std::thread::scope(|scope| {
             for (worker, known) in known.iter_mut().enumerate() {
                 let (daemon, folder) = (&daemon, folder.as_str());
@@ -197,8 +197,8 @@ fn kills_in_two_hundred_cycles_leave_no_row_without_bytes_and_no_bytes_without_a
             while start.elapsed() < moment {
                 std::thread::yield_now();
             }
-            let killed = std::process::Command::new("kill").args(["-9", &killer.to_string()]).status().unwrap();
-            assert!(killed.success());
+            let ended = std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
+            assert!(ended.success());
         });
         daemon = daemon.restart_killed();
         daemon.unlock();

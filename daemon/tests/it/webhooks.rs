@@ -183,28 +183,28 @@ fn an_event_is_sent_signed_and_without_names() {
     let folder_id = folder["id"].as_str().unwrap();
     let upload = format!("/files?name=tax-return.txt&folder_id={folder_id}");
     let file = daemon.request("POST", &upload, &[], b"content").expect(201);
-    let received = receiver.wait_for(1).remove(0);
-    assert!(received.head.starts_with("POST /hook?token=receivers-own HTTP/1.1"), "{}", received.head);
-    let told = received.json();
+    let delivery = receiver.wait_for(1).remove(0);
+    assert!(delivery.head.starts_with("POST /hook?token=receivers-own HTTP/1.1"), "{}", delivery.head);
+    let told = delivery.json();
     assert_eq!((&told["event"], &told["subject"]), (&json!("file.stored"), &file["id"]));
     assert_eq!((&told["folder_id"], &told["size_bytes"]), (&folder["id"], &json!(7)));
-    assert!(!received.body.contains("tax-return") && !received.body.contains("divorce"));
-    assert_eq!(received.header("x-coffer-event"), "file.stored");
-    assert_eq!(received.header("x-coffer-event-id"), told["id"].as_str().unwrap());
-    assert_eq!(received.header("content-type"), "application/json");
+    assert!(!delivery.body.contains("tax-return") && !delivery.body.contains("divorce"));
+    assert_eq!(delivery.header("x-coffer-event"), "file.stored");
+    assert_eq!(delivery.header("x-coffer-event-id"), told["id"].as_str().unwrap());
+    assert_eq!(delivery.header("content-type"), "application/json");
     // The event is the row of the audit log.
     let audit = daemon.get("/audit?action=file.stored").expect(200);
     assert_eq!(audit["items"][0]["id"], told["id"]);
-    let delivery = wait_for_state(&daemon, &path, "delivered", 1);
-    assert_eq!((&delivery["event"], &delivery["status"]), (&told, &json!(204)));
+    let logged = wait_for_state(&daemon, &path, "delivered", 1);
+    assert_eq!((&logged["event"], &logged["status"]), (&told, &json!(204)));
     // As a receiver checks it, with the program of the documentation.
-    let signature = received.header("x-coffer-signature");
+    let signature = delivery.header("x-coffer-signature");
     let time: i64 = signature.strip_prefix("t=").unwrap().split(',').next().unwrap().parse().unwrap();
     assert!((daemon.now_s() - time).abs() < 60);
-    assert!(verified(&secret, &signature, &received.body));
-    assert!(!verified(&secret, &signature, &received.body.replace("file.stored", "file.erased")));
-    assert!(!verified(&secret, &signature.replacen(&time.to_string(), &(time + 1).to_string(), 1), &received.body));
-    assert!(!verified("whsec_another", &signature, &received.body));
+    assert!(verified(&secret, &signature, &delivery.body));
+    assert!(!verified(&secret, &signature, &delivery.body.replace("file.stored", "file.erased")));
+    assert!(!verified(&secret, &signature.replacen(&time.to_string(), &(time + 1).to_string(), 1), &delivery.body));
+    assert!(!verified("whsec_another", &signature, &delivery.body));
     assert_eq!(receiver.received().len(), 1, "nothing but what was asked for");
 }
 
