@@ -77,9 +77,16 @@ class Box:
 
     port: int
     token: str
+    pid: int
+    # On the drive that is measured.
+    root: Path
 
     def client(self) -> Client:
         return Client(self.port)
+
+    def url(self, path: str) -> str:
+        """The address of something below the API."""
+        return f"http://127.0.0.1:{self.port}/api/v1/{path}"
 
     def accounts(self, names: list[str]) -> None:
         """Makes accounts that may log in. Each costs one hash."""
@@ -100,7 +107,8 @@ def fresh_box(binary: Path, directory: Path | None) -> Iterator[Box]:
         with (root / "log").open("wb") as log:
             daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            yield _claim(_port(daemon, root / "log"), root / "state")
+            port = _port(daemon, root / "log")
+            yield Box(port, _claim(port, root / "state"), daemon.pid, root)
         finally:
             daemon.terminate()
             daemon.wait(LIMIT_S)
@@ -115,12 +123,13 @@ def _port(daemon: subprocess.Popen[str], log: Path) -> int:
     raise Unexpected(f"the daemon did not start: {log.read_text(errors='replace')[-500:]}")
 
 
-def _claim(port: int, state: Path) -> Box:
+def _claim(port: int, state: Path) -> str:
+    """Makes the vault; gives a token of its administrator."""
     code = (state / "SETUP-CODE.txt").read_text().splitlines()[0]
     admin = {"username": ADMIN, "password": ADMIN_PASSWORD}
     with Client(port) as client:
         body = {"setup_code": code, "master_password": MASTER_PASSWORD, "admin": admin}
         client.call("POST", "/api/v1/vault", body).expect(HTTPStatus.CREATED)
         session = client.call("POST", "/api/v1/sessions", admin).expect(HTTPStatus.CREATED)
-    return Box(port, session["access_token"])
+    return str(session["access_token"])
 
