@@ -25,6 +25,8 @@ pub(crate) enum Command {
     FirstBoot(FirstBoot),
     /// Print the gocryptfs passphrase of a vault, to read it without this program. See docs/recovery.md.
     Passphrase(Passphrase),
+    /// Read everything in a vault back that somebody mounted with gocryptfs, and tell what is lost. Changes no file.
+    Check(Check),
     /// Run the hook programs for the event on standard input. For systemd: see coffer-hooks@.service.
     RunHooks(RunHooks),
 }
@@ -101,6 +103,14 @@ pub(crate) struct Passphrase {
     /// Holds vault.keys.
     #[arg(long, value_name = "DIR")]
     pub(crate) secrets: PathBuf,
+}
+
+/// Which vault.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Where gocryptfs shows the vault: the directory with coffer.db and blobs. No daemon may have it open.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vault: PathBuf,
 }
 
 /// Which programs.

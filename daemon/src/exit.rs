@@ -31,6 +31,12 @@ pub(crate) enum Failure {
     #[error("the master password or recovery key is wrong")]
     WrongSecret,
     #[error("{0}")]
+    Check(String),
+    #[error(
+        "{faults} contents do not read back. Restore them from a backup; docs/recovery.md tells how to save the rest."
+    )]
+    Lost { faults: u64 },
+    #[error("{0}")]
     Hooks(#[from] HooksError),
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
@@ -41,11 +47,12 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::WrongSecret => 65,
-            Self::KeyFile(_) => 66,
+            Self::KeyFile(_) | Self::Check(_) => 66,
             Self::Listen { .. } => 69,
             Self::Runtime(_) => 70,
             Self::Namespace(_) => 71,
             Self::Directory { .. } | Self::MountPoint(_) => 73,
+            Self::Lost { .. } => 74,
             Self::AlreadyRunning(_) => 75,
             Self::Hooks(_) => 77,
             Self::Device(_) | Self::NoIdentity(_) => 78,

@@ -2,6 +2,7 @@
 
 mod addon;
 mod app;
+mod check;
 mod cli;
 mod exit;
 mod http;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => app::serve(options),
         Command::FirstBoot(options) => first_boot(options),
         Command::Passphrase(options) => passphrase::run(&options.secrets),
+        Command::Check(options) => check::run(&options.vault),
         Command::RunHooks(options) => hooks::run(&options.directory).map_err(Failure::Runtime),
     };
     match result {

@@ -4,19 +4,23 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use log::warn;
+use sha2::{Digest, Sha256 as Hasher};
 
 use crate::model::clock::system_rng;
-use crate::model::file::BlobId;
+use crate::model::file::{BlobId, Sha256};
 use crate::storage::durable;
 
 /// The directory of contents inside the mount point.
 const DIRECTORY: &str = "blobs";
+
+/// What is read at once to hash a content.
+const DIGEST_BYTES: usize = 1024 * 1024;
 
 /// The contents of one mounted vault.
 pub(crate) struct Blobs {
@@ -78,6 +82,23 @@ impl Blobs {
     /// Opens a content for reading.
     pub(crate) fn open(&self, id: &BlobId) -> io::Result<File> {
         OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.path(id))
+    }
+
+    /// Reads a content to its end: its length and its SHA-256. `None` when `stop` says so, which is asked after each MiB.
+    pub(crate) fn digest(&self, id: &BlobId, stop: &dyn Fn() -> bool) -> io::Result<Option<(u64, Sha256)>> {
+        let mut file = self.open(id)?;
+        let (mut hasher, mut size_bytes, mut block) = (Hasher::new(), 0, vec![0; DIGEST_BYTES]);
+        loop {
+            if stop() {
+                return Ok(None);
+            }
+            let read = file.read(&mut block)?;
+            if read == 0 {
+                return Ok(Some((size_bytes, Sha256(hasher.finalize().into()))));
+            }
+            hasher.update(block.get(..read).unwrap_or_default());
+            size_bytes += read as u64;
+        }
     }
 
     /// Removes a content that no row names any more. One that is gone already is fine.

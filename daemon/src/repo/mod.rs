@@ -72,6 +72,14 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> 
     webhooks::keep_event_names(connection)
 }
 
+/// Whether the schema is the one that this version writes.
+pub(crate) fn is_current(connection: &Connection) -> Result<bool, DatabaseError> {
+    MIGRATIONS.pending_migrations(connection).map(|pending| pending == 0).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { query: _, err } => DatabaseError::from(err),
+        _ => DatabaseError::Value("schema version"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

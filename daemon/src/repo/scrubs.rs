@@ -104,6 +104,13 @@ pub(crate) fn faulty_revisions(
     })
 }
 
+/// The revisions that have a content: the file and the number of each.
+pub(crate) fn revisions_of(connection: &Connection, blob: &BlobId) -> Result<Vec<(Uuid, u32)>, DatabaseError> {
+    let sql = "SELECT file_id, number FROM revisions WHERE blob_id = ?1 ORDER BY file_id, number";
+    let mut statement = connection.prepare_cached(sql)?;
+    row::all(statement.query([blob.as_str()])?, |row| Ok((row::id(row, "file_id")?, row.get("number")?)))
+}
+
 /// When the last round that came to its end did so.
 pub(crate) fn last_finished(connection: &Connection) -> Result<Option<i64>, DatabaseError> {
     let sql = "SELECT max(finished_at) FROM scrubs";

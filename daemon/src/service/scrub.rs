@@ -21,7 +21,7 @@ use crate::model::file::{BlobId, Sha256};
 use crate::model::role::Action;
 use crate::model::scrub::{ContentFault, Expected, Scrub};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::blobs::Stored;
+use crate::repo::blobs::{Blobs, Stored};
 use crate::repo::{contents, scrubs};
 use crate::storage::database::DatabaseError;
 
@@ -212,35 +212,34 @@ async fn rest_after<T>(
 /// What is wrong with a content, if something is.
 async fn look_at(lease: &Lease, expected: Expected) -> Result<Option<ContentFault>, Error> {
     let reader = lease.clone();
-    let looking = tokio::task::spawn_blocking(move || match read_back(&reader, &expected.blob) {
-        Ok(None) => Err(Error::Locked),
-        Ok(Some((size_bytes, sha256))) => {
-            let same = (size_bytes, sha256) == (expected.size_bytes, expected.sha256);
-            Ok(if same { None } else { Some(ContentFault::Changed) })
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(ContentFault::Missing)),
-        Err(error) => {
-            error!(error:% = error, blob = expected.blob.as_str(); "a stored content does not read back");
-            Ok(Some(ContentFault::Unreadable))
-        }
-    });
+    let looking =
+        tokio::task::spawn_blocking(move || match verdict(&reader.store().blobs, &expected, &|| reader.is_ending()) {
+            Verdict::Stopped => Err(Error::Locked),
+            Verdict::Whole => Ok(None),
+            Verdict::Fault(fault) => Ok(Some(fault)),
+        });
     looking.await.map_err(|error| Error::internal("reading a content back", error))?
 }
 
-/// The length and the digest of a blob; `None` when the vault is being locked.
-fn read_back(lease: &Lease, blob: &BlobId) -> std::io::Result<Option<(u64, Sha256)>> {
-    let mut file = lease.store().blobs.open(blob)?;
-    let (mut hasher, mut size_bytes, mut block) = (Hasher::new(), 0, vec![0; BLOCK_BYTES]);
-    loop {
-        if lease.is_ending() {
-            return Ok(None);
+/// What reading a content back gave.
+pub(crate) enum Verdict {
+    /// It was stopped before that was known.
+    Stopped,
+    Whole,
+    Fault(ContentFault),
+}
+
+/// Reads a content back and compares.
+pub(crate) fn verdict(blobs: &Blobs, expected: &Expected, stop: &dyn Fn() -> bool) -> Verdict {
+    match blobs.digest(&expected.blob, stop) {
+        Ok(None) => Verdict::Stopped,
+        Ok(Some(found)) if found == (expected.size_bytes, expected.sha256) => Verdict::Whole,
+        Ok(Some(_)) => Verdict::Fault(ContentFault::Changed),
+        Err(error) if error.kind() == ErrorKind::NotFound => Verdict::Fault(ContentFault::Missing),
+        Err(error) => {
+            error!(error:% = error, blob = expected.blob.as_str(); "a stored content does not read back");
+            Verdict::Fault(ContentFault::Unreadable)
         }
-        let read = file.read(&mut block)?;
-        if read == 0 {
-            return Ok(Some((size_bytes, Sha256(hasher.finalize().into()))));
-        }
-        hasher.update(block.get(..read).unwrap_or_default());
-        size_bytes += read as u64;
     }
 }
 

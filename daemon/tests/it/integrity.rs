@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::client::{exchange, tcp};
-use crate::harness::{Daemon, content, files_below};
+use crate::harness::{COFFERD, Daemon, MASTER_PASSWORD, content, files_below, run};
+use crate::recovery::passphrase;
 
 fn id(item: &Value) -> String {
     item["id"].as_str().unwrap().to_owned()
@@ -88,6 +91,41 @@ fn what_does_not_read_back_is_found_and_repaired_where_it_can_be() {
     daemon.get("/storage/faults?cursor=nonsense").expect_problem(422, "invalid_field");
     let again = scrub(&daemon);
     assert_eq!((&again["faults"], &again["repaired"]), (&json!(3), &json!(0)));
+}
+
+#[test]
+fn a_vault_is_checked_without_the_daemon() {
+    let mut daemon = Daemon::unlocked();
+    daemon.upload("whole", &content(200_000, 1)).expect(201);
+    let (gone, gone_file) = stored(&daemon, "gone", &content(200_000, 2));
+    daemon.upload("gone", &content(100, 3)).expect(200);
+    assert!(daemon.stop().success());
+    let check = || {
+        let script = "mkdir -p \"$2\" && gocryptfs -q \"$1\" \"$2\" && \"$3\" check --vault \"$2\"; code=$?; \
+                      fusermount3 -u \"$2\" || umount \"$2\"; exit $code";
+        let (_, passphrase, _) = passphrase(&daemon.path("secrets"), MASTER_PASSWORD);
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        command.arg(daemon.path("cipher")).arg(daemon.path("view")).arg(COFFERD);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("{passphrase}\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, told, complaint) = check();
+    assert_eq!(code, Some(0), "{told}{complaint}");
+    assert_eq!(told, "checked 3 contents of 400100 bytes: 0 faults, 0 orphans\n");
+
+    fs::remove_file(gone_file).unwrap();
+    let (code, told, _) = check();
+    assert_eq!(code, Some(74), "{told}");
+    let lost = format!("missing file {gone} revision 1\n");
+    assert_eq!(told, lost + "checked 3 contents of 400100 bytes: 1 faults, 0 orphans\n");
+
+    let (code, _, complaint) = run(Command::new(COFFERD).args(["check", "--vault"]).arg(daemon.path("secrets")));
+    assert_eq!(code, Some(66));
+    assert!(complaint.contains("holds no coffer.db"), "{complaint}");
 }
 
 #[test]
