@@ -71,7 +71,7 @@ def memory_of_large_contents(box: Box, mebibytes: int) -> Iterator[Line]:
     for what, peak in (("upload", after_upload), ("download", after_download)):
         verdict = "met" if peak - before <= MEMORY_TARGET_MIB else "MISSED"
         comparison = f"target {MEMORY_TARGET_MIB:.0f} MiB {verdict}"
-        yield Line(f"memory grown by an {what} of {mebibytes} MiB", f"{peak - before:.1f} MiB", comparison)
+        yield Line(f"memory, {what} of {mebibytes} MiB", f"{peak - before:.1f} MiB more", comparison)
 
 
 def one_large_folder(box: Box, files: int) -> Iterator[Line]:
