@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
@@ -304,7 +304,7 @@ impl Packing {
     }
 
     /// The next record, or the next bytes of a file.
-    fn step(&mut self, block: &mut BytesMut) -> std::io::Result<()> {
+    fn step(&mut self, block: &mut Vec<u8>) -> std::io::Result<()> {
         let before = block.len();
         if let Some(item) = self.archive.items.get(self.out.len()) {
             if let Some(reading) = &mut self.current {
@@ -350,11 +350,11 @@ impl Packing {
 
 impl Source for Packing {
     fn block(&mut self) -> std::io::Result<Bytes> {
-        let mut block = BytesMut::with_capacity(READ_BYTES + 1024);
+        let mut block = Vec::with_capacity(READ_BYTES + 1024);
         while block.len() < READ_BYTES && !self.is_done {
             self.step(&mut block)?;
         }
-        Ok(block.freeze())
+        Ok(block.into())
     }
 
     fn is_done(&self) -> bool {

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use sha2::{Digest, Sha256 as Hasher};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Error;
@@ -24,8 +25,8 @@ use crate::storage::capacity;
 /// What is written to gocryptfs at once. It is six times faster with 1 MiB than with 4 KiB, and must stay aligned.
 pub(super) const WRITE_BYTES: usize = 1024 * 1024;
 
-/// What is read at once; the kernel reads ahead.
-pub(super) const READ_BYTES: usize = 256 * 1024;
+/// What is read at once; the kernel reads ahead. Each block changes threads twice, so small ones are slow.
+pub(super) const READ_BYTES: usize = 512 * 1024;
 
 /// Blocks that wait for a client to take them.
 const READ_AHEAD: usize = 2;
@@ -67,7 +68,7 @@ impl Received {
                 Ok(done)
             }
             Err(error) => {
-                drop(tokio::task::spawn_blocking(move || drop(self.stored)));
+                abandon(self.stored);
                 Err(error)
             }
         }
@@ -80,15 +81,21 @@ pub(crate) async fn free_bytes(lease: &Lease) -> Result<u64, Error> {
     step("looking for free space", move || capacity::free_bytes(lease.store().mount_point())).await
 }
 
+/// Whether an upload may go on, now that it has come so far.
+type Allow<'a> = &'a (dyn Fn(Progress) -> Result<(), Error> + Sync);
+
 /// Writes a body to a new blob and syncs it. `allow` is asked after every buffer, and at the end.
+///
+/// A buffer is received while the one before it is written and hashed: a drive that waits for the network, and a network
+/// that waits for the drive, would together be half as fast.
 pub(crate) async fn receive(
     lease: &Lease,
     body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
-    allow: &(dyn Fn(Progress) -> Result<(), Error> + Sync),
+    allow: Allow<'_>,
 ) -> Result<Received, Error> {
     let mut body = std::pin::pin!(body);
     let mut locking = std::pin::pin!(lease.locking());
-    let mut sink = Sink::create(lease).await?;
+    let mut sink = Sink::create(lease);
     let mut buffer = BytesMut::with_capacity(WRITE_BYTES);
     loop {
         let frame = tokio::select! {
@@ -102,79 +109,127 @@ pub(crate) async fn receive(
             let room = WRITE_BYTES - buffer.len();
             buffer.extend_from_slice(&frame.split_to(room.min(frame.len())));
             if buffer.len() == WRITE_BYTES {
-                let progress;
-                (buffer, progress) = sink.write(buffer).await?;
-                allow(progress)?;
+                buffer = sink.write(buffer, allow).await?;
             }
         }
     }
-    let (_, progress) = sink.write(buffer).await?;
-    allow(progress)?;
-    sink.finish().await
+    sink.write(buffer, allow).await?;
+    sink.finish(allow).await
 }
 
-/// The blob being written, and its hash. Each step runs off the async threads, and takes the whole with it.
+/// The blob being written, and its hash. There is always one step that runs, or has ended and was not looked at; it is off
+/// the async threads, and has all there is.
 struct Sink {
-    /// Absent only while a step runs.
-    inner: Option<Inner>,
+    /// Absent only after the end.
+    step: Option<JoinHandle<std::io::Result<Inner>>>,
 }
 
 struct Inner {
     writer: BlobWriter,
     hasher: Hasher,
-    size_bytes: u64,
+    progress: Progress,
     first_bytes: Vec<u8>,
+    /// What was written last, to be filled again.
+    spare: BytesMut,
     // Locking waits until a running step has ended, whether somebody still waits for its result or not.
     lease: Lease,
 }
 
 impl Sink {
-    async fn create(lease: &Lease) -> Result<Self, Error> {
+    fn create(lease: &Lease) -> Self {
         let lease = lease.clone();
-        let inner = step("creating a content", move || {
+        let create = move || {
+            let progress =
+                Progress { received_bytes: 0, free_bytes: capacity::free_bytes(lease.store().mount_point())? };
             let writer = lease.store().blobs.create()?;
-            Ok(Inner { writer, hasher: Hasher::new(), size_bytes: 0, first_bytes: Vec::new(), lease })
-        });
-        Ok(Self { inner: Some(inner.await?) })
+            Ok(Inner {
+                writer,
+                hasher: Hasher::new(),
+                progress,
+                first_bytes: Vec::new(),
+                spare: BytesMut::new(),
+                lease,
+            })
+        };
+        Self { step: Some(tokio::task::spawn_blocking(create)) }
     }
 
-    /// Writes the buffer, gives it back empty, and tells how far it has come.
-    async fn write(&mut self, mut buffer: BytesMut) -> Result<(BytesMut, Progress), Error> {
-        let mut inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
-        let written = step("writing a content", move || {
-            inner.writer.write(&buffer)?;
-            inner.hasher.update(&buffer);
-            if inner.size_bytes == 0 {
-                inner.first_bytes.extend_from_slice(buffer.get(..FIRST_BYTES).unwrap_or(&buffer));
-            }
-            inner.size_bytes += buffer.len() as u64;
-            buffer.clear();
-            let free_bytes = capacity::free_bytes(inner.lease.store().mount_point())?;
-            let progress = Progress { received_bytes: inner.size_bytes, free_bytes };
-            Ok((inner, buffer, progress))
-        });
-        let (inner, buffer, progress) = written.await?;
-        self.inner = Some(inner);
-        Ok((buffer, progress))
+    /// Waits for the step before, and begins to write this buffer. Gives back an empty one.
+    async fn write(&mut self, buffer: BytesMut, allow: Allow<'_>) -> Result<BytesMut, Error> {
+        let mut inner = self.settle(allow).await?;
+        let mut spare = std::mem::take(&mut inner.spare);
+        spare.clear();
+        spare.reserve(WRITE_BYTES);
+        self.step = Some(tokio::task::spawn_blocking(move || {
+            inner.write(&buffer)?;
+            inner.spare = buffer;
+            Ok(inner)
+        }));
+        Ok(spare)
     }
 
-    async fn finish(mut self) -> Result<Received, Error> {
-        let inner = self.inner.take().ok_or(Error::Internal("upload step", None))?;
+    async fn finish(mut self, allow: Allow<'_>) -> Result<Received, Error> {
+        let inner = self.settle(allow).await?;
         let finished = step("syncing a content", move || {
-            let sha256 = Sha256(inner.hasher.finalize().into());
-            let Inner { writer, size_bytes, first_bytes, .. } = inner;
-            Ok(Received { stored: writer.finish()?, size_bytes, sha256, first_bytes })
+            let Inner { writer, hasher, progress, first_bytes, lease: _lease, .. } = inner;
+            let sha256 = Sha256(hasher.finalize().into());
+            Ok(Received { stored: writer.finish()?, size_bytes: progress.received_bytes, sha256, first_bytes })
         });
         finished.await
+    }
+
+    /// What the step leaves, if the upload may go on. An error is the end.
+    async fn settle(&mut self, allow: Allow<'_>) -> Result<Inner, Error> {
+        let operation = "writing a content";
+        let step = self.step.as_mut().ok_or(Error::Internal(operation, None))?;
+        let ended = step.await;
+        self.step = None;
+        let inner = ended
+            .map_err(|error| Error::internal(operation, error))?
+            .map_err(|error| Error::storage(operation, error))?;
+        match allow(inner.progress) {
+            Ok(()) => Ok(inner),
+            Err(refused) => {
+                abandon(inner);
+                Err(refused)
+            }
+        }
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        // Removing the unfinished file blocks; the lease inside makes locking wait for it.
-        if let Some(inner) = self.inner.take() {
-            drop(tokio::task::spawn_blocking(move || drop(inner)));
+        if let Some(step) = self.step.take() {
+            abandon(step);
         }
+    }
+}
+
+/// Drops what an upload was made with. Removing the unfinished file blocks; the lease inside makes locking wait for it.
+fn abandon(unfinished: impl Send + 'static) {
+    drop(tokio::task::spawn_blocking(move || drop(unfinished)));
+}
+
+impl Inner {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<()> {
+        if self.progress.received_bytes == 0 {
+            self.first_bytes.extend_from_slice(buffer.get(..FIRST_BYTES).unwrap_or(buffer));
+        }
+        let Self { writer, hasher, .. } = self;
+        if buffer.len() < WRITE_BYTES {
+            hasher.update(buffer);
+            writer.write(buffer)?;
+        } else {
+            // Who writes mostly waits for gocryptfs. To start a thread takes a hundredth of that.
+            std::thread::scope(|scope| {
+                let hashing = std::thread::Builder::new().spawn_scoped(scope, || hasher.update(buffer))?;
+                writer.write(buffer)?;
+                hashing.join().map_err(|_| std::io::Error::other("hashing failed"))
+            })?;
+        }
+        self.progress.received_bytes += buffer.len() as u64;
+        self.progress.free_bytes = capacity::free_bytes(self.lease.store().mount_point())?;
+        Ok(())
     }
 }
 
@@ -288,7 +343,7 @@ struct Outgoing {
 impl Source for Outgoing {
     fn block(&mut self) -> std::io::Result<Bytes> {
         let left: u64 = self.pieces.iter().map(Piece::length).fold(0, u64::saturating_add);
-        let mut block = BytesMut::with_capacity(usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES));
+        let mut block = Vec::with_capacity(usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES));
         while block.len() < READ_BYTES {
             let Some(piece) = self.pieces.front_mut() else { break };
             match piece {
@@ -304,7 +359,7 @@ impl Source for Outgoing {
             }
             self.pieces.pop_front();
         }
-        Ok(block.freeze())
+        Ok(block.into())
     }
 
     fn is_done(&self) -> bool {
@@ -313,10 +368,22 @@ impl Source for Outgoing {
 }
 
 /// Appends that part of a file to a buffer.
-pub(super) fn read_into(block: &mut BytesMut, file: &std::fs::File, start: u64, length: u64) -> std::io::Result<()> {
-    let before = block.len();
-    block.resize(before + usize::try_from(length).map_err(std::io::Error::other)?, 0);
-    file.read_exact_at(&mut block[before..], start)
+pub(super) fn read_into(block: &mut Vec<u8>, file: &std::fs::File, start: u64, length: u64) -> std::io::Result<()> {
+    let (before, length) = (block.len(), usize::try_from(length).map_err(std::io::Error::other)?);
+    if block.capacity() - before != length {
+        block.resize(before + length, 0);
+        return file.read_exact_at(&mut block[before..], start);
+    }
+    // A block of one piece, as most are. Writing zeros first to what is filled anyhow would cost a tenth of all.
+    while block.len() < before + length {
+        let offset = start + (block.len() - before) as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(block), offset) {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn step<T: Send + 'static>(

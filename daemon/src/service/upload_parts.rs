@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::Error;
@@ -43,7 +43,7 @@ struct Reading {
 
 impl Source for Parts {
     fn block(&mut self) -> std::io::Result<Bytes> {
-        let mut block = BytesMut::with_capacity(READ_BYTES);
+        let mut block = Vec::with_capacity(READ_BYTES);
         while block.len() < READ_BYTES {
             let Some(part) = self.left.front() else { break };
             let reading = match &mut self.current {
@@ -63,7 +63,7 @@ impl Source for Parts {
                 self.current = None;
             }
         }
-        Ok(block.freeze())
+        Ok(block.into())
     }
 
     fn is_done(&self) -> bool {
