@@ -1,11 +1,12 @@
-//! Coffer's cryptography: the codes that people type, how those of an account are stored, and the key file with its
-//! slots.
+//! Coffer's cryptography: the codes that people type, how those of an account are stored, the key file with its slots,
+//! and the login that never sends a password.
 //!
 //! Sans-I/O: nothing here reads a clock, a file or the operating system's random numbers; callers pass them in. That
 //! keeps every result reproducible by a known-answer test and readable by a second implementation.
 
 pub mod code;
 pub mod recovery_codes;
+pub mod srp;
 pub mod vault_keys;
 
 mod seal;
