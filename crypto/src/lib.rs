@@ -1,9 +1,10 @@
 //! Coffer's cryptography: the codes that people type, how those of an account are stored, the key file with its slots,
-//! and the login that never sends a password.
+//! the login that never sends a password, and the channel over Bluetooth.
 //!
 //! Sans-I/O: nothing here reads a clock, a file or the operating system's random numbers; callers pass them in. That
 //! keeps every result reproducible by a known-answer test and readable by a second implementation.
 
+pub mod channel;
 pub mod code;
 pub mod recovery_codes;
 pub mod srp;

@@ -217,6 +217,11 @@ pub struct PendingProof {
 }
 
 impl PendingProof {
+    /// M2 as it has to come, for what is bound to it before it is there. It proves nothing; [`PendingProof::verify`] does.
+    pub fn expected(&self) -> &[u8; PROOF_BYTES] {
+        &self.m2
+    }
+
     /// Checks the server's proof. Without it nothing that the server says is to be believed.
     pub fn verify(self, m2: &[u8]) -> Result<SessionKey, SrpError> {
         check_proof(&self.m2, m2)?;
