@@ -17,6 +17,7 @@ mod search;
 mod second_factors;
 mod secret;
 mod sessions;
+mod setup_failure;
 mod shares;
 mod storage;
 mod transfer;
@@ -24,6 +25,7 @@ mod users;
 mod variables;
 mod vault;
 mod webhooks;
+mod wifi;
 
 pub use access::{Access, FolderAccess, FolderGrant};
 pub use audit::{
@@ -52,6 +54,7 @@ pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
 };
+pub use setup_failure::{BoxDid, FailureReport, SetupFailure};
 pub use shares::{ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload};
 pub use storage::{
     Bulk, BulkAction, BulkResult, BulkResults, ContentFault, FaultyRevision, FolderUsage, ItemKind, RestoredItem,
@@ -68,3 +71,7 @@ pub use vault::{
     OptionalMasterPassword, UnlockVault, VaultCreated,
 };
 pub use webhooks::{ChangeWebhook, CreateWebhook, DeliveryState, NewWebhook, ToldEvent, Webhook, WebhookDelivery};
+pub use wifi::{
+    Connectivity, EapMethod, EnterpriseLogin, JoinWifi, PendingAddress, ScanWifi, SetAddress, Ssid, WifiBand,
+    WifiCredentials, WifiNetwork, WifiRadio, WifiScan, WifiSecurity, WifiState, WifiStatus,
+};

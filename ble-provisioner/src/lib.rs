@@ -1,0 +1,3 @@
+//! What the program `coffer-ble` is made of, for itself and for its tests.
+
+pub mod network;

@@ -1,0 +1,42 @@
+//! The Wi-Fi profiles that NetworkManager keeps.
+
+use coffer_api::Ssid;
+use zbus::OwnedObjectPath;
+
+use super::{bus::Bus, error::NetworkError, profile};
+
+const DOING: &str = "reading the profiles";
+
+/// One of them.
+pub(crate) struct Saved {
+    pub(crate) path: OwnedObjectPath,
+    pub(crate) ssid: Ssid,
+}
+
+/// All of them.
+pub(crate) async fn all(bus: &Bus) -> Result<Vec<Saved>, NetworkError> {
+    let store = bus.profile_store().await.map_err(NetworkError::doing(DOING))?;
+    let mut found = Vec::new();
+    for path in store.list_connections().await.map_err(NetworkError::doing(DOING))? {
+        let profile = bus.profile(&path).await.map_err(NetworkError::doing(DOING))?;
+        // One that was deleted since is none.
+        if let Some(ssid) = profile.get_settings().await.ok().as_mut().and_then(profile::ssid_of) {
+            found.push(Saved { path, ssid });
+        }
+    }
+    Ok(found)
+}
+
+/// Deletes those of a network, but `kept`; says how many there were.
+pub(crate) async fn delete(bus: &Bus, ssid: &Ssid, kept: Option<&OwnedObjectPath>) -> Result<usize, NetworkError> {
+    const DOING: &str = "deleting a profile";
+    let mut deleted = 0;
+    for saved in all(bus).await? {
+        if saved.ssid == *ssid && Some(&saved.path) != kept {
+            let profile = bus.profile(&saved.path).await.map_err(NetworkError::doing(DOING))?;
+            profile.delete().await.map_err(NetworkError::doing(DOING))?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
