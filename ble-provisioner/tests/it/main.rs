@@ -9,7 +9,15 @@ mod bus;
 mod daemon;
 mod info;
 mod lifecycle;
+mod network_manager;
 mod program;
+mod wifi_address;
+mod wifi_connect;
+mod wifi_country;
+mod wifi_enterprise;
+mod wifi_home;
+mod wifi_scan;
+mod wifi_status;
 
 use std::time::Duration;
 
