@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::TunnelState;
+
 /// The state of a box.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Health {
@@ -23,6 +25,8 @@ pub struct Health {
     pub storage_present: bool,
     /// False when the watch over the key file has stopped.
     pub watchdog_alive: bool,
+    /// The way from afar.
+    pub tunnel: TunnelState,
     /// What needs a person, in plain words.
     pub problems: Vec<String>,
 }

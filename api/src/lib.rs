@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod device;
 mod files;
 mod folders;
 mod groups;
@@ -30,6 +31,12 @@ mod wifi;
 pub use access::{Access, FolderAccess, FolderGrant};
 pub use audit::{
     AuditEntry, AuditFault, AuditFormat, AuditHead, AuditOutcome, AuditRetention, AuditVerification, BrokenAuditRow,
+};
+pub use device::{
+    ChangeDevice, ClockStats, CpuStats, Device, DeviceFailure, DeviceFailureCode, DeviceProblem,
+    DeviceProblemCode, DeviceProblems, DeviceRegistration, DeviceRegistrationState, DeviceSetup, DeviceStats,
+    DeviceTunnel, DiskStats, NetworkReport, NetworkState, NetworkStatus, NvmeStats, OwnTunnel, RegistrationStep,
+    SetupCodeKind, SetupCodeVerifier, Severity, StartRegistration, Throttling, TunnelState,
 };
 pub use files::{CreateText, File, FileText, Flip, PlaceFile, Revision, Thumbnail, ThumbnailState, TurnPicture};
 pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};

@@ -37,10 +37,12 @@ use crate::service::bulk::Bulk;
 use crate::service::chores::{Chore, chore};
 use crate::service::comments::Comments;
 use crate::service::common::Common;
-use crate::service::device::Device;
+use crate::service::device::{self, Device};
 use crate::service::device_links::DeviceLinks;
+use crate::service::device_settings::DeviceSettings;
 use crate::service::event_stream::EventStreams;
 use crate::service::events::{EventBus, Observer};
+use crate::service::factory_reset::{self, FactoryReset};
 use crate::service::feed::Feed;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
@@ -50,10 +52,13 @@ use crate::service::hook_programs::HookPrograms;
 use crate::service::items::Items;
 use crate::service::marks::Marks;
 use crate::service::metrics::Observatory;
+use crate::service::network::Network;
 use crate::service::notes::Notes;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
 use crate::service::pictures::Pictures;
+use crate::service::problems::Problems;
+use crate::service::registration::Registrations;
 use crate::service::retention;
 use crate::service::scrub::{self, Scrubs};
 use crate::service::search::Search;
@@ -62,6 +67,7 @@ use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
+use crate::service::stats::Stats;
 use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
 use crate::service::tags::Tags;
@@ -69,6 +75,7 @@ use crate::service::tally::Tally;
 use crate::service::thumbnails::{self, Thumbnails};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
+use crate::service::tunnel::Tunnel;
 use crate::service::uploads::{self, Uploads};
 use crate::service::users::Users;
 use crate::service::variables::Variables;
@@ -76,10 +83,9 @@ use crate::service::vault::{LockReason, Vault, VaultPaths};
 use crate::service::watchdog::Watchdog;
 use crate::service::webhook_delivery::Deliveries;
 use crate::service::webhooks::Webhooks;
+use crate::storage::hardware::Hardware;
+use crate::storage::registrar_link::RegistrarLink;
 use crate::storage::{durable, gocryptfs, hooks, hygiene, namespace};
-
-/// File in the device directory that keeps a second daemon out.
-const LOCK_FILE: &str = "cofferd.lock";
 
 /// Runs the daemon until it is told to stop. Call it first: it changes the process, which must be single-threaded.
 pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
@@ -87,6 +93,7 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     let paths = absolute(options.vault_paths())?;
     prepare_directories(&paths, &options.control_socket(), options.state.is_some())?;
     let _running = keep_others_out(&paths.device)?;
+    finish_reset(&paths)?;
     let device = identity(&paths)?;
     gocryptfs::clear_stale_mount(&paths.mount_point).map_err(|_| Failure::MountPoint(paths.mount_point.clone()))?;
     // Before the namespace: in there, no process can become another user.
@@ -124,9 +131,12 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     let (common, reactions) = react(options, &clock, hooks_socket);
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
-    let vault = Vault::start(paths, common.clone(), device, chores(&common, &uploads, &reactions));
-    let watchdog = Watchdog::start(Arc::clone(&vault), clock);
-    let services = serve_with(options, &common, &vault, &watchdog, files, uploads, reactions);
+    let link = registrar_link(options)?;
+    let vault = Vault::start(paths, common.clone(), Arc::new(device), chores(&common, &uploads, &reactions));
+    let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
+    let reset = CancellationToken::new();
+    let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
+    let services = serve_with(options, &common, &vault, parts, files, uploads, reactions);
     let stop = CancellationToken::new();
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let server = tokio::spawn(http::server::serve(
@@ -144,12 +154,13 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = reset.cancelled() => {}
     }
     info!("cofferd stops");
     pulse.abort();
     stop.cancel();
     take_down(&vault, server).await;
-    Ok(())
+    if reset.is_cancelled() { Err(Failure::Reset) } else { Ok(()) }
 }
 
 /// Every service that handlers ask for.
@@ -157,12 +168,11 @@ fn serve_with(
     options: &Serve,
     common: &Common,
     vault: &Arc<Vault>,
-    watchdog: &Arc<Watchdog>,
+    device: DeviceParts,
     files: Arc<Files>,
     uploads: Arc<Uploads>,
     reactions: Reactions,
 ) -> Services {
-    let health = HealthCheck::new(Arc::clone(vault), Arc::clone(watchdog), options.storage_report.clone());
     let hasher = Arc::new(Hasher::new());
     let password_check = Arc::new(PasswordCheck::new(common, Arc::clone(&hasher)));
     let second_factors =
@@ -207,10 +217,77 @@ fn serve_with(
         groups: Arc::new(Groups::new(common.clone())),
         variables: Arc::new(Variables::new(common.clone())),
         webhooks: Arc::new(Webhooks::new(common.clone(), reactions.deliveries)),
-        health: Arc::new(health),
+        health: device.health,
+        device_settings: device.settings,
+        registrations: device.registrations,
+        factory_reset: device.factory_reset,
+        tunnel: device.tunnel,
+        problems: device.problems,
+        network: device.network,
+        stats: device.stats,
         auditor: common.auditor(),
         vault: Arc::clone(vault),
     }
+}
+
+/// What there is of the box itself, vault or not.
+struct DeviceParts {
+    health: Arc<HealthCheck>,
+    settings: Arc<DeviceSettings>,
+    registrations: Arc<Registrations>,
+    factory_reset: Arc<FactoryReset>,
+    tunnel: Arc<Tunnel>,
+    problems: Arc<Problems>,
+    network: Arc<Network>,
+    stats: Arc<Stats>,
+}
+
+impl DeviceParts {
+    /// Goes on with whatever a power cut interrupted. `reset` ends the daemon after a factory reset.
+    fn start(
+        options: &Serve,
+        vault: &Arc<Vault>,
+        watchdog: &Arc<Watchdog>,
+        link: RegistrarLink,
+        clock: &SharedClock,
+        reset: CancellationToken,
+    ) -> Self {
+        let vault = || Arc::clone(vault);
+        let tunnel = Tunnel::start(Arc::clone(vault().device()), options.tunnel_metrics, Arc::clone(clock));
+        let registrations = Registrations::start(vault(), Arc::clone(&tunnel), link, Arc::clone(clock));
+        let network = Arc::new(Network::new(Arc::clone(clock), Arc::clone(&registrations)));
+        let hardware = Arc::new(Hardware::find(Path::new("/sys")));
+        let problems = Arc::new(Problems::new(
+            vault(),
+            Arc::clone(watchdog),
+            Arc::clone(&tunnel),
+            Arc::clone(&registrations),
+            Arc::clone(&hardware),
+            Arc::clone(clock),
+            options.storage_report.clone(),
+        ));
+        Self {
+            health: Arc::new(HealthCheck::new(
+                vault(),
+                Arc::clone(watchdog),
+                Arc::clone(&tunnel),
+                Arc::clone(&problems),
+            )),
+            settings: Arc::new(DeviceSettings::new(vault())),
+            factory_reset: Arc::new(FactoryReset::new(vault(), reset)),
+            stats: Arc::new(Stats::new(vault(), Arc::clone(&network), hardware, Arc::clone(clock))),
+            registrations,
+            tunnel,
+            problems,
+            network,
+        }
+    }
+}
+
+fn registrar_link(options: &Serve) -> Result<RegistrarLink, Failure> {
+    let file = options.registrar_ca.as_deref();
+    let link = RegistrarLink::new(file);
+    link.map_err(|cause| Failure::Certificates { file: file.map(Path::to_owned).unwrap_or_default(), cause })
 }
 
 async fn take_down(vault: &Arc<Vault>, server: JoinHandle<()>) {
@@ -352,19 +429,26 @@ fn probe(directory: &Path) -> io::Result<()> {
     Ok(nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK)?)
 }
 
-fn keep_others_out(device: &Path) -> Result<Flock<File>, Failure> {
-    let path = device.join(LOCK_FILE);
+/// Keeps others away from the identity of a box for as long as the lock lives.
+pub(crate) fn keep_others_out(directory: &Path) -> Result<Flock<File>, Failure> {
+    let path = directory.join(device::LOCK_FILE);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|cause| Failure::Directory { directory: device.to_owned(), cause })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Failure::AlreadyRunning(device.to_owned()))
+    let file = file.map_err(|cause| Failure::Directory { directory: directory.to_owned(), cause })?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Failure::AlreadyRunning(directory.to_owned()))
 }
 
 fn identity(paths: &VaultPaths) -> Result<Device, Failure> {
-    match (Device::load(&paths.device)?, &paths.setup_code_file) {
-        (Some(device), _) => Ok(device),
-        (None, Some(file)) => Ok(Device::first_boot(&paths.device, file, &SystemClock)?),
-        (None, None) => Err(Failure::NoIdentity(paths.device.clone())),
+    match &paths.setup_code_file {
+        Some(file) => Ok(Device::prepare(&paths.device, file, &SystemClock)?),
+        None => Device::load(&paths.device)?.ok_or_else(|| Failure::NoIdentity(paths.device.clone())),
     }
+}
+
+/// Ends what a factory reset began. Where another program makes identities, that one has its turn now.
+fn finish_reset(paths: &VaultPaths) -> Result<(), Failure> {
+    let reset = factory_reset::finish(paths);
+    let reset = reset.map_err(|cause| Failure::Directory { directory: paths.device.clone(), cause })?;
+    if reset && paths.setup_code_file.is_none() { Err(Failure::Reset) } else { Ok(()) }
 }
 
 fn absolute(paths: VaultPaths) -> Result<VaultPaths, Failure> {

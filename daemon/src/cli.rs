@@ -21,8 +21,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the daemon.
     Serve(Box<Serve>),
-    /// Give a new box its identity and its setup code. Does nothing on a box that has one.
+    /// Give a new box its identity and its setup code. On a box that has one, make a new code when a file
+    /// NEW-SETUP-CODE beside the setup code's asks for it.
     FirstBoot(FirstBoot),
+    /// Remove the file with the setup code once the code was used.
+    RemoveUsedCode(RemoveUsedCode),
     /// Print the gocryptfs passphrase of a vault, to read it without this program. See docs/recovery.md.
     Passphrase(Passphrase),
     /// Read everything in a vault back that somebody mounted with gocryptfs, and tell what is lost. Changes no file.
@@ -70,6 +73,12 @@ pub(crate) struct Serve {
     /// What the system found wrong with the storage drive, in one line; absent while there is nothing.
     #[arg(long, value_name = "PATH")]
     pub(crate) storage_report: Option<PathBuf>,
+    /// Trust the certificates in this PEM file, besides those that browsers trust, when the box registers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) registrar_ca: Option<PathBuf>,
+    /// Where cloudflared tells whether it has reached the edge.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:20241")]
+    pub(crate) tunnel_metrics: SocketAddr,
     /// Let webhooks reach this machine itself and link-local addresses. Whoever administers the vault can then make the
     /// daemon post to every service here.
     #[arg(long)]
@@ -93,6 +102,20 @@ pub(crate) struct FirstBoot {
     #[arg(long, value_name = "DIR")]
     pub(crate) device: PathBuf,
     /// Where the owner will look for the setup code.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) setup_code_file: PathBuf,
+}
+
+/// Which code.
+#[derive(Args)]
+pub(crate) struct RemoveUsedCode {
+    /// Holds the identity of the box.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) device: PathBuf,
+    /// Holds vault.keys, once the box is claimed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) secrets: PathBuf,
+    /// Shows the code.
     #[arg(long, value_name = "PATH")]
     pub(crate) setup_code_file: PathBuf,
 }

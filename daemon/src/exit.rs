@@ -38,6 +38,10 @@ pub(crate) enum Failure {
     Lost { faults: u64 },
     #[error("{0}")]
     Hooks(#[from] HooksError),
+    #[error("the box was reset. Start cofferd again: it begins as a new one.")]
+    Reset,
+    #[error("the certificates in {file} cannot be used: {cause}")]
+    Certificates { file: PathBuf, cause: std::io::Error },
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
 }
@@ -54,8 +58,9 @@ impl Failure {
             Self::Directory { .. } | Self::MountPoint(_) => 73,
             Self::Lost { .. } => 74,
             Self::AlreadyRunning(_) => 75,
+            Self::Reset => 76,
             Self::Hooks(_) => 77,
-            Self::Device(_) | Self::NoIdentity(_) => 78,
+            Self::Device(_) | Self::NoIdentity(_) | Self::Certificates { .. } => 78,
         })
     }
 }

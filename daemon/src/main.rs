@@ -22,10 +22,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, FirstBoot};
+use cli::{Cli, Command, FirstBoot, RemoveUsedCode};
 use exit::Failure;
 use model::clock::SystemClock;
 use service::device::Device;
+use service::key_file::KeyFile;
 use storage::{converters, gocryptfs, hooks, pictures, sandbox};
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let result = match &command {
         Command::Serve(options) => app::serve(options),
         Command::FirstBoot(options) => first_boot(options),
+        Command::RemoveUsedCode(options) => remove_used_code(options),
         Command::Passphrase(options) => passphrase::run(&options.secrets),
         Command::Check(options) => check::run(&options.vault),
         Command::RunHooks(options) => hooks::run(&options.directory).map_err(Failure::Runtime),
@@ -69,10 +71,18 @@ fn shim(first: Option<&OsString>) -> Option<fn(&[OsString]) -> i32> {
 
 fn first_boot(options: &FirstBoot) -> Result<(), Failure> {
     storage::hygiene::harden_process();
-    if Device::load(&options.device)?.is_none() {
-        let device = Device::first_boot(&options.device, &options.setup_code_file, &SystemClock)?;
-        let device_id = device.id;
-        log::info!(device_id:% = device_id; "this is a new box");
+    storage::durable::make_directory(&options.device)
+        .map_err(|cause| Failure::Directory { directory: options.device.clone(), cause })?;
+    let _alone = app::keep_others_out(&options.device)?;
+    Device::prepare(&options.device, &options.setup_code_file, &SystemClock)?;
+    Ok(())
+}
+
+fn remove_used_code(options: &RemoveUsedCode) -> Result<(), Failure> {
+    let claimed = KeyFile::new(&options.secrets).exists();
+    if claimed && !Device::load(&options.device)?.is_some_and(|device| device.read().open_code(true).is_some()) {
+        storage::durable::remove_file(&options.setup_code_file)
+            .map_err(|cause| Failure::Directory { directory: options.setup_code_file.clone(), cause })?;
     }
     Ok(())
 }

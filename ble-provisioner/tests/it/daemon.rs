@@ -85,6 +85,7 @@ pub(crate) fn health(device_id: Uuid, vault: VaultState) -> Answer {
         lockdown: false,
         storage_present: true,
         watchdog_alive: true,
+        tunnel: coffer_api::TunnelState::None,
         problems: Vec::new(),
     })
 }

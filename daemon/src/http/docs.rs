@@ -36,6 +36,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "events", description = "What happens, as it happens."),
         (name = "webhooks", description = "Who is told of events outside of the box."),
         (name = "audit", description = "Who did what."),
+        (name = "device", description = "The box itself: its name, how it is reached, how it is doing."),
         (name = "health", description = "The state of the box."),
     )
 )]

@@ -11,6 +11,7 @@ mod comments;
 mod conditional;
 mod content;
 mod credentials;
+mod device;
 mod digest;
 mod docs;
 mod events;
@@ -28,6 +29,7 @@ mod notes;
 mod passkeys;
 mod pictures;
 mod problem;
+mod registration;
 mod request_stats;
 mod revisions;
 mod scrubs;
@@ -68,7 +70,9 @@ use crate::service::audit::Auditor;
 use crate::service::bulk::Bulk;
 use crate::service::comments::Comments;
 use crate::service::device_links::DeviceLinks;
+use crate::service::device_settings::DeviceSettings;
 use crate::service::event_stream::EventStreams;
+use crate::service::factory_reset::FactoryReset;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
@@ -76,18 +80,23 @@ use crate::service::health::HealthCheck;
 use crate::service::items::Items;
 use crate::service::marks::Marks;
 use crate::service::metrics::Observatory;
+use crate::service::network::Network;
 use crate::service::notes::Notes;
 use crate::service::pictures::Pictures;
+use crate::service::problems::Problems;
+use crate::service::registration::Registrations;
 use crate::service::scrub::Scrubs;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
+use crate::service::stats::Stats;
 use crate::service::storage_policy::StorageRules;
 use crate::service::tags::Tags;
 use crate::service::thumbnails::Thumbnails;
 use crate::service::trash::Trash;
+use crate::service::tunnel::Tunnel;
 use crate::service::uploads::Uploads;
 use crate::service::users::Users;
 use crate::service::variables::Variables;
@@ -128,6 +137,13 @@ pub(crate) struct Services {
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) event_streams: Arc<EventStreams>,
     pub(crate) health: Arc<HealthCheck>,
+    pub(crate) device_settings: Arc<DeviceSettings>,
+    pub(crate) registrations: Arc<Registrations>,
+    pub(crate) factory_reset: Arc<FactoryReset>,
+    pub(crate) tunnel: Arc<Tunnel>,
+    pub(crate) problems: Arc<Problems>,
+    pub(crate) network: Arc<Network>,
+    pub(crate) stats: Arc<Stats>,
     pub(crate) observatory: Arc<Observatory>,
     pub(crate) request_stats: RequestStats,
     pub(crate) auditor: Auditor,
@@ -239,9 +255,23 @@ fn routes_of_the_vault() -> OpenApiRouter<Services> {
         .routes(routes!(metrics::json))
 }
 
+/// The box itself.
+fn routes_of_the_device() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(device::look, device::change))
+        .routes(routes!(device::setup))
+        .routes(routes!(device::use_up_code))
+        .routes(routes!(registration::start, registration::look, registration::forget))
+        .routes(routes!(device::factory_reset))
+        .routes(routes!(device::tunnel))
+        .routes(routes!(device::problems))
+        .routes(routes!(device::network, device::report_network))
+        .routes(routes!(device::stats))
+}
+
 /// Every route, with the document that describes them.
 pub(crate) fn router(services: Services) -> Router {
-    let api = routes_of_the_vault().merge(routes_of_files());
+    let api = routes_of_the_vault().merge(routes_of_files()).merge(routes_of_the_device());
     let stats = services.request_stats.clone();
     let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))

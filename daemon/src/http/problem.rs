@@ -140,6 +140,10 @@ pub(super) fn of_service(error: Error) -> Problem {
             let detail = "You may look into this folder, but not change what is in it. Ask whoever made it.";
             problem(403, Code::Forbidden, "Not allowed", detail)
         }
+        Error::NotOnTheBox => {
+            let detail = "This is for the box's own programs, on its control socket.";
+            problem(403, Code::Forbidden, "Not allowed", detail)
+        }
         Error::NotAllOfIt => {
             let detail = "There is something in it that you may not change. Ask an editor or whoever made it.";
             problem(403, Code::Forbidden, "Not allowed", detail)

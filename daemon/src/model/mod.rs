@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod clock;
 pub(crate) mod comment;
 pub(crate) mod cursor;
+pub(crate) mod device;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod folder;

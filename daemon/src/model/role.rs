@@ -43,6 +43,12 @@ pub(crate) enum Action {
     ManageAudit,
     /// Lock the vault, see and change its key slots.
     ManageVault,
+    /// See the box's name, its tunnel, and what needs a person.
+    SeeDevice,
+    /// See figures of the machine and where it is in the network.
+    InspectDevice,
+    /// Name the box, see and end its registration.
+    ManageDevice,
 }
 
 impl Action {
@@ -68,6 +74,9 @@ impl Action {
             Self::ReadAudit => "read_audit",
             Self::ManageAudit => "manage_audit",
             Self::ManageVault => "manage_vault",
+            Self::SeeDevice => "see_device",
+            Self::InspectDevice => "inspect_device",
+            Self::ManageDevice => "manage_device",
         }
     }
 }
@@ -75,9 +84,9 @@ impl Action {
 /// Whether a role allows an action.
 pub(crate) fn allowed(role: Role, action: Action) -> bool {
     let least = match action {
-        Action::Profile | Action::Enrol | Action::Account | Action::Read => Role::Reader,
+        Action::Profile | Action::Enrol | Action::Account | Action::Read | Action::SeeDevice => Role::Reader,
         Action::Add | Action::EditOwn | Action::Comment | Action::RestrictOwn | Action::Share => Role::Writer,
-        Action::Edit => Role::Editor,
+        Action::Edit | Action::InspectDevice => Role::Editor,
         Action::Restrict
         | Action::ManagePeople
         | Action::ManageGroups
@@ -86,7 +95,8 @@ pub(crate) fn allowed(role: Role, action: Action) -> bool {
         | Action::ReadMetrics
         | Action::ReadAudit
         | Action::ManageAudit
-        | Action::ManageVault => Role::Admin,
+        | Action::ManageVault
+        | Action::ManageDevice => Role::Admin,
     };
     role >= least
 }
@@ -133,6 +143,9 @@ mod tests {
             (A::ReadAudit, [false, false, false, true]),
             (A::ManageAudit, [false, false, false, true]),
             (A::ManageVault, [false, false, false, true]),
+            (A::SeeDevice, [true, true, true, true]),
+            (A::InspectDevice, [false, false, true, true]),
+            (A::ManageDevice, [false, false, false, true]),
         ] {
             let row = [Role::Reader, Role::Writer, Role::Editor, Role::Admin].map(|role| allowed(role, action));
             assert_eq!(row, [reader, writer, editor, admin], "{}", action.name());

@@ -85,12 +85,13 @@ impl Sessions {
 /// Whom a token of the cloud is for, when it is for this device.
 pub(super) fn subject(token: &str, device: &Device, now: Timestamp) -> Result<String, Error> {
     let mut key = zeroize::Zeroizing::new([0; 32]);
-    let decoded = HEXLOWER.decode_mut(device.shared_secret().as_bytes(), key.as_mut_slice());
+    let identity = device.read();
+    let decoded = HEXLOWER.decode_mut(identity.shared_secret().as_bytes(), key.as_mut_slice());
     decoded.map_err(|_| Error::Unauthenticated)?;
     let claims: DeviceClaims = tokens::read(token, &key, now)?;
     let issued = Timestamp::from_second(claims.iat).map_err(|_| Error::Unauthenticated)?;
     let fits = (1..=MAX_SUBJECT).contains(&claims.sub.len()) && !claims.sub.chars().any(char::is_control);
-    let ours = claims.device_id == device.id && issued <= now + MAX_SKEW;
+    let ours = claims.device_id == identity.token_id() && issued <= now + MAX_SKEW;
     if fits && ours { Ok(claims.sub) } else { Err(Error::Unauthenticated) }
 }
 

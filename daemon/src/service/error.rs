@@ -47,6 +47,8 @@ pub(crate) enum Error {
     WrongMasterSecret,
     #[error("the role does not allow this")]
     Forbidden,
+    #[error("only on the control socket")]
+    NotOnTheBox,
     #[error("the folder may be looked into, but not changed")]
     ReadOnlyFolder,
     #[error("there is something in it that the caller may not change")]

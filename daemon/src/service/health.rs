@@ -1,29 +1,32 @@
 //! What anybody may know about the box, locked or not.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use coffer_api::{Health, HealthStatus, KeyFileState, VaultState};
 
 use super::error::KeyFileProblem;
+use super::problems::Problems;
+use super::tunnel::Tunnel;
 use super::vault::Vault;
 use super::watchdog::Watchdog;
-use crate::storage::durable;
-
-/// Largest report that is read.
-const MAX_REPORT_BYTES: u64 = 4096;
 
 /// Looks at the state of the box.
 pub(crate) struct HealthCheck {
     vault: Arc<Vault>,
     watchdog: Arc<Watchdog>,
-    storage_report: Option<PathBuf>,
+    tunnel: Arc<Tunnel>,
+    problems: Arc<Problems>,
 }
 
 impl HealthCheck {
-    /// For that vault. `storage_report` is where the system leaves a line about a drive that it could not take.
-    pub(crate) fn new(vault: Arc<Vault>, watchdog: Arc<Watchdog>, storage_report: Option<PathBuf>) -> Self {
-        Self { vault, watchdog, storage_report }
+    /// For that vault.
+    pub(crate) fn new(
+        vault: Arc<Vault>,
+        watchdog: Arc<Watchdog>,
+        tunnel: Arc<Tunnel>,
+        problems: Arc<Problems>,
+    ) -> Self {
+        Self { vault, watchdog, tunnel, problems }
     }
 
     /// The state now.
@@ -37,38 +40,20 @@ impl HealthCheck {
                 KeyFileState::Corrupt
             }
         };
-        let storage_present = self.vault.storage_present();
-        let watchdog_alive = self.watchdog.is_alive();
-        let mut problems = Vec::new();
-        if !storage_present {
-            let missing = "the storage drive is missing: check that it is plugged in".to_owned();
-            problems.push(self.storage_report().unwrap_or(missing));
-        }
-        match key_file {
-            KeyFileState::Absent | KeyFileState::Present => {}
-            KeyFileState::Missing => problems.push("the key file is missing: attach the key".to_owned()),
-            KeyFileState::Corrupt => problems.push("the key file is damaged: restore it from a backup".to_owned()),
-        }
-        if !watchdog_alive {
-            problems.push("the watch over the key file has stopped: restart the box".to_owned());
-        }
-        let status = if problems.is_empty() { HealthStatus::Ok } else { HealthStatus::Attention };
+        let problems = self.problems.look().into_iter();
+        let problems: Vec<String> =
+            problems.map(|problem| format!("{} {}", problem.happened, problem.try_next)).collect();
         Health {
-            status,
+            status: if problems.is_empty() { HealthStatus::Ok } else { HealthStatus::Attention },
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device_id: self.vault.device().id,
+            device_id: self.vault.device().id(),
             vault,
             key_file,
             lockdown: self.vault.lockdown(),
-            storage_present,
-            watchdog_alive,
+            storage_present: self.vault.storage_present(),
+            watchdog_alive: self.watchdog.is_alive(),
+            tunnel: self.tunnel.state(),
             problems,
         }
-    }
-
-    fn storage_report(&self) -> Option<String> {
-        let bytes = durable::read_small_file(self.storage_report.as_ref()?, MAX_REPORT_BYTES).ok()?;
-        let line = String::from_utf8_lossy(&bytes).trim().to_owned();
-        (!line.is_empty()).then_some(line)
     }
 }

@@ -20,6 +20,7 @@ use super::common::Common;
 use super::creation_mark::CreationMark;
 use super::device::Device;
 use super::error::KeyFileProblem;
+use super::factory_reset;
 use super::key_file::KeyFile;
 use super::throttle::Throttle;
 use super::unlocked::{Lease, Unlocked};
@@ -69,6 +70,7 @@ pub(crate) enum LockReason {
     Lockdown,
     KeyFile(KeyFileProblem),
     GocryptfsEnded,
+    FactoryReset,
     Stopping,
 }
 
@@ -77,7 +79,7 @@ pub(crate) struct Vault {
     pub(super) paths: VaultPaths,
     pub(super) common: Common,
     chores: Vec<Chore>,
-    pub(super) device: Device,
+    pub(super) device: Arc<Device>,
     pub(super) key_file: KeyFile,
     pub(super) creation_mark: CreationMark,
     pub(super) setup_code_guesses: Arc<Throttle>,
@@ -100,7 +102,7 @@ enum State {
 
 impl Vault {
     /// A locked vault, or none yet. Starts the task that locks it when gocryptfs ends by itself.
-    pub(crate) fn start(paths: VaultPaths, common: Common, device: Device, chores: Vec<Chore>) -> Arc<Self> {
+    pub(crate) fn start(paths: VaultPaths, common: Common, device: Arc<Device>, chores: Vec<Chore>) -> Arc<Self> {
         let throttle = |name: &str| {
             let path = paths.device.join(format!("attempts-{name}.json"));
             Arc::new(Throttle::load(path, Arc::clone(&common.clock)))
@@ -128,7 +130,7 @@ impl Vault {
     }
 
     /// The identity of the box.
-    pub(crate) fn device(&self) -> &Device {
+    pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device
     }
 
@@ -216,6 +218,7 @@ impl Vault {
         if self.lockdown() {
             return Err(Error::Lockdown);
         }
+        self.is_not_being_reset()?;
         match self.state() {
             VaultState::Unlocked => return Err(Error::VaultState("the vault is unlocked already")),
             VaultState::Absent => return Err(Error::VaultAbsent),
@@ -307,6 +310,17 @@ impl Vault {
             Ok(())
         })
         .await
+    }
+
+    /// Waits for whatever happens to the vault to end; nothing happens to it while this is held.
+    pub(super) async fn wait_for_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Refuses while the box is being made nobody's.
+    pub(super) fn is_not_being_reset(&self) -> Result<(), Error> {
+        let marked = factory_reset::is_marked(&self.paths.device);
+        if marked { Err(Error::VaultState("the box is being reset")) } else { Ok(()) }
     }
 
     /// One at a time: who comes second is told to come again, and has not guessed.
@@ -405,7 +419,7 @@ impl Vault {
     }
 
     /// The state becomes `Locked` whatever happens: a failure to unmount is reported, and gocryptfs is dead.
-    async fn close(&self, reason: LockReason, context: &Context) -> Result<(), Error> {
+    pub(super) async fn close(&self, reason: LockReason, context: &Context) -> Result<(), Error> {
         let unlocked = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             match std::mem::replace(&mut *state, State::Locking) {

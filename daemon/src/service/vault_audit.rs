@@ -117,6 +117,7 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::WrongInvitation
         | Error::WrongDeviceToken
         | Error::Forbidden
+        | Error::NotOnTheBox
         | Error::ReadOnlyFolder
         | Error::SecondFactorNeeded
         | Error::LastSecondFactor
@@ -172,6 +173,7 @@ fn lock_reason(reason: LockReason) -> Option<&'static str> {
         LockReason::Lockdown => Some("lockdown"),
         LockReason::KeyFile(problem) => Some(key_file(problem)),
         LockReason::GocryptfsEnded => Some("gocryptfs ended"),
+        LockReason::FactoryReset => Some("factory reset"),
         LockReason::Stopping => Some("the program stops"),
     }
 }

@@ -104,6 +104,7 @@ impl Vault {
             if vault.lockdown() {
                 return Err(Error::Lockdown);
             }
+            vault.is_not_being_reset()?;
             let maker = Arc::clone(&vault);
             let (asked, guessed) = (context.clone(), setup_code.is_some());
             let made = blocking("create", move || {
@@ -117,6 +118,8 @@ impl Vault {
             let (keys, created) = made?;
             vault.open(keys).await?;
             info!("the vault was created");
+            let device = Arc::clone(&vault.device);
+            drop(tokio::task::spawn_blocking(move || device.close_setup_code()).await);
             if let Some(file) = &vault.paths.setup_code_file
                 && let Err(error) = durable::remove_file(file)
             {

@@ -197,7 +197,7 @@ impl Line {
     /// The entry, if it is one that this program could have written.
     fn entry(self) -> Option<Entry> {
         let [action, request_id, detail] = MAX_TEXT;
-        let sane = self.action.starts_with("vault.")
+        let sane = (self.action.starts_with("vault.") || self.action.starts_with("device."))
             && self.action.len() <= action
             && self.request_id.len() <= request_id
             && self.detail.as_ref().is_none_or(|text| text.len() <= detail);

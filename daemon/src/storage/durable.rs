@@ -51,6 +51,20 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Overwrites a file with zeros before it removes it, durably. A file that is not there is fine.
+pub(crate) fn erase_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(mut file) => {
+            let length = file.metadata()?.len();
+            io::copy(&mut io::repeat(0).take(length), &mut file)?;
+            file.sync_all()?;
+        }
+    }
+    remove_file(path)
+}
+
 /// Makes a directory of mode 0700 and what leads to it.
 pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -113,6 +127,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(append(&dir.path().join("nowhere/journal"), b"x").is_err());
+    }
+
+    #[test]
+    fn an_erased_file_was_zeros_before_it_went() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        fs::write(&path, "secret").unwrap();
+        let other_name = dir.path().join("other");
+        fs::hard_link(&path, &other_name).unwrap();
+        erase_file(&path).unwrap();
+        assert!(!path.exists());
+        assert_eq!(fs::read(other_name).unwrap(), [0; 6]);
+        erase_file(&path).unwrap();
     }
 
     #[test]

@@ -64,6 +64,12 @@ impl Daemon {
         Self::start(&directory)
     }
 
+    /// The same, started with more arguments.
+    pub(crate) fn unclaimed_with(arguments: &[&str]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_with(&directory, arguments.iter().map(|argument| (*argument).to_owned()).collect())
+    }
+
     /// A box with a locked vault.
     pub(crate) fn locked() -> Self {
         Self::locked_with(&[])
@@ -163,6 +169,11 @@ impl Daemon {
     /// Tells the program to stop, and waits for its end.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.child.wait().unwrap()
+    }
+
+    /// Waits until the program ends by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
@@ -269,6 +280,11 @@ impl Daemon {
     /// Sends JSON.
     pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
         self.request(method, path, &[("content-type", "application/json")], body.to_string().as_bytes())
+    }
+
+    /// Asks on the control socket, without a token.
+    pub(crate) fn get_locally(&self, path: &str) -> Reply {
+        self.send_locally("GET", path, &json!({}))
     }
 
     /// Sends JSON to the control socket, without a token.

@@ -8,7 +8,10 @@ use crate::harness::{Daemon, PASSWORD, Person};
 const ROLES: [&str; 4] = ["reader", "writer", "editor", "admin"];
 
 /// Actions that are no account's: the credential is another, or none.
-const NOBODYS: [&str; 3] = ["public", "setup_code", "master_secret"];
+const NOBODYS: [&str; 4] = ["public", "setup_code", "master_secret", CONTROL_SOCKET];
+
+/// What nobody may do over the network, whoever they are.
+const CONTROL_SOCKET: &str = "control_socket";
 
 /// An identifier of nothing.
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
@@ -29,6 +32,12 @@ fn every_route_lets_in_the_roles_that_its_action_names_and_no_others() {
     assert!(operations.len() > 40, "the description holds the routes");
     for operation in &operations {
         let label = format!("{} {}", operation.method, operation.path);
+        if operation.action == CONTROL_SOCKET {
+            for token in ["", &daemon.token] {
+                assert_eq!(call(&daemon, token, operation), (403, "forbidden".to_owned()), "{label}");
+            }
+            continue;
+        }
         if NOBODYS.contains(&operation.action.as_str()) {
             let code = call(&daemon, "", operation).1;
             assert_ne!(code, "forbidden", "{label} needs no account");

@@ -1,0 +1,429 @@
+//! The box itself: who it is, how it is set up and reached, and how it is doing.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{Connectivity, SecretString};
+
+/// The box.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Device {
+    /// Names the box for its whole life, in the air and in the local network; random, not a serial number.
+    pub device_id: Uuid,
+    /// What its owner calls it: a host name.
+    #[schema(example = "coffer")]
+    pub name: String,
+    /// Where it stands (ISO 3166-1 alpha-2): what its radio obeys. Null until somebody said so.
+    #[schema(example = "DE")]
+    pub country: Option<String>,
+    /// Whether there is a vault: somebody owns the box.
+    pub claimed: bool,
+    /// Version of the daemon.
+    pub version: String,
+}
+
+/// Changes the box; absent fields stay.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeDevice {
+    /// 1 to 32 of `a-z`, `0-9`, `-`, not beginning or ending with a dash; upper case is lowered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Two letters, as in ISO 3166-1 alpha-2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+}
+
+/// What a phone needs to be let in by a code.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeviceSetup {
+    /// The identity of the code's verifier: these 16 bytes.
+    pub device_id: Uuid,
+    /// Whether there is a vault: somebody owns the box.
+    pub claimed: bool,
+    /// The code that is open. Null when there is none, and for one that was made before codes had a verifier.
+    pub code: Option<SetupCodeVerifier>,
+}
+
+/// A code, as `docs/srp.md` keeps it: the 4096-bit group, the payload of the code as the password.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SetupCodeVerifier {
+    /// What the code allows.
+    pub kind: SetupCodeKind,
+    /// 16 bytes in hexadecimal.
+    pub salt: String,
+    /// 512 bytes in hexadecimal. As secret as a hash of the code.
+    pub verifier: SecretString,
+}
+
+/// What a code allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SetupCodeKind {
+    /// Claiming the box.
+    Setup,
+    /// Everything about the device. The vault has its own secrets.
+    Recovery,
+}
+
+/// Says how the box is reached from afar: by `registrar` with `ticket` or `user_token`, by `own_tunnel`, or
+/// `local_only`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRegistration {
+    /// Where `register-device` is: an `https` URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://registrar.example/api/v1")]
+    pub registrar: Option<String>,
+    /// A claim ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<SecretString>,
+    /// The token of a person at the registrar. A ticket is better: it is good for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_token: Option<SecretString>,
+    /// The owner's own tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_tunnel: Option<OwnTunnel>,
+    /// True: no tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_only: Option<bool>,
+}
+
+/// A Cloudflare tunnel that the owner made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnTunnel {
+    /// What `cloudflared` is given: JSON with `a`, `s` and `t`, in base64.
+    pub tunnel_token: SecretString,
+    /// The public host name that leads to the tunnel.
+    #[schema(example = "files.example.org")]
+    pub hostname: String,
+}
+
+/// How far the registration is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeviceRegistration {
+    /// How the box is reached, or is going to be.
+    pub state: DeviceRegistrationState,
+    /// Where a registration under way stands.
+    pub step: Option<RegistrationStep>,
+    /// How often the registrar was asked for it since the daemon started.
+    pub attempt: u32,
+    /// When the registrar is asked again.
+    pub retry_after_s: Option<u64>,
+    /// What was wrong with the last attempt, also while it is being repeated.
+    pub error: Option<DeviceFailure>,
+    /// Where the box is reached from afar.
+    pub server_url: Option<String>,
+    /// What the registrar calls the box: the `device_id` in the tokens that it issues.
+    pub registered_id: Option<Uuid>,
+}
+
+/// How the box is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceRegistrationState {
+    /// Nobody has said so yet.
+    None,
+    /// Under way.
+    Registering,
+    /// By the tunnel that a registrar made.
+    Registered,
+    /// By the owner's own tunnel.
+    OwnTunnel,
+    /// In the local network alone.
+    LocalOnly,
+    /// The registration was refused for good. What there was before it still holds.
+    Failed,
+}
+
+/// Where a registration under way stands. Each step is on disk before it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationStep {
+    /// The request is kept.
+    Stored,
+    /// The registrar is being asked.
+    Asking,
+    /// The answer is kept.
+    Received,
+}
+
+/// What went wrong, and what a person can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceFailure {
+    /// For programs.
+    pub code: DeviceFailureCode,
+    /// What the box did.
+    pub happened: String,
+    /// What to do.
+    #[serde(rename = "try")]
+    pub try_next: String,
+}
+
+/// What can be wrong with a registration. Once published, a code keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceFailureCode {
+    /// The registrar does not answer, or not as one.
+    RegistrarUnreachable,
+    /// The ticket or token is not valid, or not any more.
+    TicketExpired,
+    /// The ticket has registered another box, or this box is somebody else's.
+    AlreadyClaimed,
+    /// The registrar asks for patience.
+    Throttled,
+    /// The clock of the box is too far off for TLS.
+    ClockWrong,
+    /// Names are not resolved.
+    DnsBlocked,
+    /// There is no way to the Internet.
+    NoInternet,
+    /// The box's own storage cannot be written.
+    StorageUnavailable,
+}
+
+/// How the box is reached from afar.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeviceTunnel {
+    /// The public address. Null until there is one.
+    pub server_url: Option<String>,
+    /// How the tunnel is.
+    pub tunnel: TunnelState,
+    /// Since when it is so, as far as the daemon has seen.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// Connections to the edge, while it is connected.
+    pub connections: Option<u32>,
+}
+
+/// How the tunnel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TunnelState {
+    /// There is none.
+    None,
+    /// It has just been set up, and has not connected yet.
+    Starting,
+    /// It carries requests.
+    Connected,
+    /// It should, and does not.
+    Disconnected,
+}
+
+/// What needs a person, the worst first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeviceProblems {
+    /// Empty when all is well.
+    pub problems: Vec<DeviceProblem>,
+}
+
+/// Something that needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceProblem {
+    /// For programs.
+    pub code: DeviceProblemCode,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub happened: String,
+    /// What to do.
+    #[serde(rename = "try")]
+    pub try_next: String,
+    /// When the daemon first saw it.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The files are out of reach, or in danger.
+    Critical,
+    /// Something does not work as it should.
+    Warning,
+}
+
+/// The problems that a box can have. Once published, a code keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceProblemCode {
+    /// The drive for the ciphertext is missing.
+    StorageMissing,
+    /// The drive is there, and cannot be taken.
+    StorageRefused,
+    /// There is next to no room left.
+    StorageFull,
+    /// The detachable key is detached.
+    KeyFileMissing,
+    /// The detachable key is damaged, or another one.
+    KeyFileDamaged,
+    /// Nobody watches over the detachable key.
+    WatchdogStopped,
+    /// The registration does not get on, or was refused.
+    Registration,
+    /// The tunnel is down.
+    TunnelDisconnected,
+    /// The clock stands in the past.
+    ClockWrong,
+    /// The processor is slowed down for its heat.
+    TooHot,
+    /// The power supply is too weak.
+    UnderVoltage,
+}
+
+/// How the network is, as whoever manages it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkStatus {
+    /// `unavailable`, `disconnected`, `connecting` or `connected`.
+    pub state: NetworkState,
+    /// The name of the wireless network, base64url without padding: it is bytes.
+    #[serde(default)]
+    pub ssid: Option<String>,
+    /// The same, for showing.
+    #[serde(default)]
+    pub ssid_text: Option<String>,
+    /// How strong it is.
+    #[serde(default)]
+    pub signal_percent: Option<u8>,
+    /// With the length of the prefix.
+    #[serde(default)]
+    #[schema(example = json!(["192.168.1.20/24"]))]
+    pub addresses: Vec<String>,
+    /// The way out.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// Who resolves names.
+    #[serde(default)]
+    pub dns: Vec<String>,
+    /// How far one gets.
+    pub connectivity: Connectivity,
+    /// An Ethernet cable carries the default route.
+    pub wired: bool,
+}
+
+/// How a network interface is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkState {
+    /// There is no radio, or it is off.
+    Unavailable,
+    /// In no network.
+    Disconnected,
+    /// On its way into one.
+    Connecting,
+    /// In one.
+    Connected,
+}
+
+
+/// The last report on the network.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NetworkReport {
+    /// When it was given. Null when there was none since the daemon started.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub reported_at: Option<Timestamp>,
+    /// The report.
+    pub status: Option<NetworkStatus>,
+}
+
+/// How the machine is doing. What cannot be had is null.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeviceStats {
+    /// Version of the daemon.
+    pub version: String,
+    /// Since the machine started.
+    pub uptime_s: Option<u64>,
+    /// The processor.
+    pub cpu: CpuStats,
+    /// The memory.
+    pub memory_total_bytes: Option<u64>,
+    /// What programs may still have.
+    pub memory_available_bytes: Option<u64>,
+    /// Where things are kept.
+    pub disks: Vec<DiskStats>,
+    /// NVMe drives.
+    pub nvme: Vec<NvmeStats>,
+    /// The addresses of this machine but those that are for itself.
+    pub addresses: Vec<String>,
+    /// The last report on the network.
+    pub network: NetworkReport,
+    /// The clock.
+    pub clock: ClockStats,
+}
+
+/// How the processor is doing.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CpuStats {
+    /// How many there are.
+    pub cpus: u32,
+    /// How busy they are, since the last look.
+    pub usage_percent: Option<f64>,
+    /// Over one, five and fifteen minutes.
+    pub load: Option<[f64; 3]>,
+    /// Its temperature.
+    pub temperature_celsius: Option<f64>,
+    /// Its clock, of the first one.
+    pub frequency_mhz: Option<u32>,
+    /// What slows it down. Null where the firmware does not say.
+    pub throttling: Option<Throttling>,
+}
+
+/// What slows a processor down, as the firmware says. Kernels differ in how much of it they pass on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Throttling {
+    /// The voltage is too low, right now.
+    pub under_voltage: Option<bool>,
+    /// The voltage was too low since the start.
+    pub under_voltage_occurred: Option<bool>,
+    /// It is slowed down, right now.
+    pub throttled: Option<bool>,
+    /// It was slowed down since the start.
+    pub throttled_occurred: Option<bool>,
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DiskStats {
+    /// `system` holds the identity of the box, `vault` the ciphertext.
+    pub name: String,
+    /// Its size.
+    pub total_bytes: u64,
+    /// What may still be stored.
+    pub available_bytes: u64,
+}
+
+/// An NVMe drive, as the kernel knows it. How worn it is only a command to the drive tells, for which the daemon has no
+/// right; so it is always null here.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NvmeStats {
+    /// As in `/dev`.
+    #[schema(example = "nvme0")]
+    pub name: String,
+    /// What its maker calls it.
+    pub model: Option<String>,
+    /// The version of its own program.
+    pub firmware: Option<String>,
+    /// `live` when it works.
+    pub state: Option<String>,
+    /// Its temperature.
+    pub temperature_celsius: Option<f64>,
+    /// How much of its life is used up.
+    pub wear_percent: Option<u8>,
+}
+
+/// How the clock is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ClockStats {
+    /// What it shows.
+    #[schema(value_type = String, format = DateTime)]
+    pub now: Timestamp,
+    /// Whether a time server has set it since the start.
+    pub synchronised: bool,
+    /// False while it stands in a past that cannot be: then TLS does not work.
+    pub plausible: bool,
+}
