@@ -18,6 +18,7 @@ mod search;
 mod second_factors;
 mod secret;
 mod sessions;
+mod setup;
 mod setup_failure;
 mod shares;
 mod storage;
@@ -60,6 +61,10 @@ pub use secret::SecretString;
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
+};
+pub use setup::{
+    ControlRequest, EnterpriseMethod, EnterpriseRequest, MAX_REQUEST_ID, RegisterRequest, ScanRequest, SetupAccess,
+    SetupError, SetupErrorCode, SetupOutcome, SetupPhone, SetupReply, SetupRequest, SetupWelcome, WifiRequest,
 };
 pub use setup_failure::{BoxDid, FailureReport, SetupFailure};
 pub use shares::{ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload};

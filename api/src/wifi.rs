@@ -83,13 +83,13 @@ pub enum WifiSecurity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum WifiBand {
     /// 2.4 GHz: far, and slow.
-    #[serde(rename = "2.4_ghz")]
+    #[serde(rename = "2.4")]
     Ghz2_4,
     /// 5 GHz.
-    #[serde(rename = "5_ghz")]
+    #[serde(rename = "5")]
     Ghz5,
     /// 6 GHz: near, and fast.
-    #[serde(rename = "6_ghz")]
+    #[serde(rename = "6")]
     Ghz6,
 }
 
