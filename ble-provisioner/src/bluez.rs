@@ -5,8 +5,12 @@
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
+use bluer::Address;
 use futures_util::StreamExt;
-use zbus::{Connection, MatchRule, Message, MessageStream, ObjectPath, Variant, message::Type};
+use zbus::{
+    Connection, MatchRule, Message, MessageStream, ObjectPath, Variant,
+    message::{Header, Type},
+};
 
 const BLUEZ: &str = "org.bluez";
 const BUS: &str = "org.freedesktop.DBus";
@@ -25,7 +29,7 @@ pub(crate) enum Change {
     /// bluetoothd or an adapter is not what it was: whatever was registered there is lost.
     Replaced,
     /// A phone disconnected; controllers stop advertising while one is connected.
-    PhoneLeft,
+    PhoneLeft(Address),
 }
 
 /// The signals of BlueZ, in order.
@@ -69,6 +73,12 @@ impl Watch {
     }
 }
 
+/// The address in the path of a phone's object: `…/dev_F0_F1_F2_F3_F4_F5`.
+fn phone(header: &Header<'_>) -> Option<Address> {
+    let (_, address) = header.path()?.as_str().rsplit_once("/dev_")?;
+    address.replace('_', ":").parse().ok()
+}
+
 fn classify(message: &Message) -> zbus::Result<Option<Change>> {
     let header = message.header();
     let body = message.body();
@@ -86,7 +96,7 @@ fn classify(message: &Message) -> zbus::Result<Option<Change>> {
             let (interface, changed, _): (&str, HashMap<&str, Variant<'_>>, Vec<&str>) = body.deserialize()?;
             match interface {
                 ADAPTER | ADVERTISING => Some(Change::Adapter),
-                DEVICE if changed.get("Connected") == Some(&Variant::Bool(false)) => Some(Change::PhoneLeft),
+                DEVICE if changed.get("Connected") == Some(&Variant::Bool(false)) => phone(&header).map(Change::PhoneLeft),
                 _ => None,
             }
         }

@@ -11,6 +11,7 @@ const HIGHEST_PROTOCOL: u8 = 1;
 
 const CLAIMED: u8 = 1 << 0;
 const VAULT_UNLOCKED: u8 = 1 << 1;
+const CODES_ACCEPTED: u8 = 1 << 2;
 const DAEMON_NOT_REACHABLE: u8 = 1 << 7;
 
 /// The board that the appliance runs on.
@@ -53,11 +54,14 @@ pub(crate) enum Daemon {
     Unreachable,
 }
 
-/// Lays out the value. `device_id` is the nil UUID while nobody has told it yet.
-pub(crate) fn encode(model: Model, device_id: Uuid, daemon: Daemon) -> [u8; LEN] {
+/// Lays out the value. `device_id` is the nil UUID while nobody has told it yet; `codes_accepted` says whether a code may be
+/// tried right now.
+pub(crate) fn encode(model: Model, device_id: Uuid, daemon: Daemon, codes_accepted: bool) -> [u8; LEN] {
     let flags = match daemon {
         Daemon::Reachable { claimed, unlocked } => {
-            (u8::from(claimed) * CLAIMED) | (u8::from(unlocked) * VAULT_UNLOCKED)
+            (u8::from(claimed) * CLAIMED)
+                | (u8::from(unlocked) * VAULT_UNLOCKED)
+                | (u8::from(codes_accepted) * CODES_ACCEPTED)
         }
         Daemon::Unreachable => DAEMON_NOT_REACHABLE,
     };
@@ -75,14 +79,14 @@ mod tests {
 
     #[test]
     fn every_byte_has_its_place() {
-        let value = encode(Model::RaspberryPi5, ID, Daemon::Reachable { claimed: true, unlocked: true });
+        let value = encode(Model::RaspberryPi5, ID, Daemon::Reachable { claimed: true, unlocked: true }, true);
         assert_eq!(
             value,
             [
                 1,
                 1,
                 1,
-                0b0000_0011,
+                0b0000_0111,
                 1,
                 0x01,
                 0x92,
@@ -106,13 +110,14 @@ mod tests {
 
     #[test]
     fn flags() {
-        for (daemon, flags) in [
-            (Daemon::Reachable { claimed: false, unlocked: false }, 0x00),
-            (Daemon::Reachable { claimed: true, unlocked: false }, 0x01),
-            (Daemon::Reachable { claimed: false, unlocked: true }, 0x02),
-            (Daemon::Unreachable, 0x80),
+        for (daemon, codes_accepted, flags) in [
+            (Daemon::Reachable { claimed: false, unlocked: false }, false, 0x00),
+            (Daemon::Reachable { claimed: true, unlocked: false }, false, 0x01),
+            (Daemon::Reachable { claimed: false, unlocked: true }, false, 0x02),
+            (Daemon::Reachable { claimed: false, unlocked: false }, true, 0x04),
+            (Daemon::Unreachable, true, 0x80),
         ] {
-            assert_eq!(encode(Model::Unknown, ID, daemon)[3], flags, "{daemon:?}");
+            assert_eq!(encode(Model::Unknown, ID, daemon, codes_accepted)[3], flags, "{daemon:?}");
         }
     }
 

@@ -4,27 +4,59 @@
 //! Exit codes: 0 after SIGTERM or SIGINT, 1 when the system bus or BlueZ failed for good (see the log), 2 for a wrong
 //! command line.
 
+mod about;
 mod advert;
 mod bluez;
+mod daemon;
+mod desk;
+mod errors;
 mod gatt;
+mod guesses;
 mod health;
+mod host;
 mod info;
+mod phones;
+mod sessions;
 mod station;
+mod store;
+mod touch;
+mod window;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
-
-use clap::{Parser, Subcommand};
-use sd_notify::NotifyState;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval, timeout},
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
+use clap::{Parser, Subcommand};
+use coffer_api::{Connectivity, WifiState, WifiStatus};
+use coffer_ble::network::{self, Network};
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval, sleep_until, timeout},
+};
+use uuid::Uuid;
+
 use crate::{
-    bluez::Watch,
+    about::About,
+    bluez::{Change, Watch},
+    daemon::Daemon,
+    desk::Desk,
+    errors::SetupErrorFrom,
     health::Health,
+    host::Host,
     info::Model,
+    sessions::{Identity, News, Sessions},
     station::{OnAir, Station},
+    store::Store,
+    touch::Touches,
+    window::{AFTER_TOUCH, Window},
 };
 
 /// How often things are looked at that no signal tells of: the daemon coming up, a controller that would not power on.
@@ -35,6 +67,8 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(8);
 /// `bluer` keeps the objects of a refused registration for ever; a fresh process now and then bounds them, and cures
 /// whatever else is wrong in this one.
 const MAX_FAILURES_IN_A_ROW: u32 = 30;
+/// News for the sessions come one by one, from people and phones.
+const MAX_NEWS: usize = 64;
 
 #[derive(Parser)]
 #[command(version, about = "Coffer's set-up service over Bluetooth Low Energy")]
@@ -46,11 +80,39 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until told to stop
-    Serve {
-        /// Control socket of cofferd
-        #[arg(long, value_name = "PATH", default_value = "/run/coffer/control.sock")]
-        control_socket: PathBuf,
+    Serve(Serve),
+    /// Let the box be found for ten minutes, as a press of its power button does
+    Window {
+        #[command(flatten)]
+        touch: TouchSocket,
     },
+    /// Tell the service of each press of the power button
+    Button {
+        #[command(flatten)]
+        touch: TouchSocket,
+    },
+}
+
+#[derive(clap::Args)]
+struct Serve {
+    /// Control socket of cofferd
+    #[arg(long, value_name = "PATH", default_value = "/run/coffer/control.sock")]
+    control_socket: PathBuf,
+    /// Where keys, phones and the count of guesses are kept
+    #[arg(long, value_name = "DIR", default_value = "/data/coffer/ble")]
+    state: PathBuf,
+    /// Names this start of the machine; /proc/sys/kernel/random/boot_id, which the unit hides from this program
+    #[arg(long, value_name = "UUID")]
+    boot_id: Uuid,
+    #[command(flatten)]
+    touch: TouchSocket,
+}
+
+#[derive(clap::Args)]
+struct TouchSocket {
+    /// Where touches are told
+    #[arg(long = "touch-socket", value_name = "PATH", default_value = "/run/coffer-ble/touch.sock")]
+    path: PathBuf,
 }
 
 /// What ends the program before anybody asked.
@@ -60,22 +122,32 @@ enum Fatal {
     Bus(#[from] zbus::Error),
     #[error("connecting to the system bus for BlueZ: {0}. Is dbus-daemon or dbus-broker running?")]
     Bluez(#[from] bluer::Error),
+    #[error("connecting to the system bus for the network: {0}. Is dbus-daemon or dbus-broker running?")]
+    Network(#[from] network::NetworkError),
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    #[error(transparent)]
+    Touch(#[from] touch::TouchError),
     #[error("listening for SIGTERM: {0}")]
     Signal(#[from] std::io::Error),
     #[error("the system bus has closed the connection")]
     BusClosed,
     #[error("BlueZ refused {MAX_FAILURES_IN_A_ROW} times in a row; starting afresh")]
     Hopeless,
+    #[error("the sessions ended")]
+    SessionsEnded,
 }
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Serve { control_socket } } = Cli::parse();
+    let Cli { command } = Cli::parse();
     start_logging();
-    let outcome = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Fatal::from)
-        .and_then(|runtime| runtime.block_on(serve(control_socket)));
+    let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fatal::from).and_then(
+        |runtime| match command {
+            Command::Serve(options) => runtime.block_on(serve(options)),
+            Command::Window { touch } => touch::tell(&touch.path).map_err(Fatal::from),
+            Command::Button { touch } => runtime.block_on(touch::watch_button(&touch.path)).map_err(Fatal::from),
+        },
+    );
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
@@ -96,36 +168,167 @@ fn start_logging() {
     }
 }
 
-async fn serve(control_socket: PathBuf) -> Result<(), Fatal> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut watch = Watch::open().await?;
-    let health = Arc::new(Health::new(control_socket));
-    let mut device_id = health.device_id_changes();
-    let mut station = Station::new(bluer::Session::new().await?, Arc::clone(&health), model().await);
+async fn serve(options: Serve) -> Result<(), Fatal> {
+    let stop = Stop::listen()?;
+    let store = Arc::new(Mutex::new(Store::open(&options.state, &mut UnwrapErr(SysRng))?));
+    let touches = Touches::listen(&options.touch.path)?;
+    let watch = Watch::open().await?;
+    let network = Arc::new(open_network(&options.state).await?);
+    let daemon = Daemon::new(options.control_socket);
+    let health = Arc::new(Health::new(daemon.clone()));
+    let host = Host::new(zbus::Connection::system().await?);
+    let desk = Arc::new(Desk::new(daemon, network, host, Arc::clone(&store)));
+    let identity = Identity { model: model().await, boot_id: options.boot_id };
+    let about = Arc::new(About::new(Arc::clone(&health), Arc::clone(&desk), identity.clone()));
+
+    let (air, bridge) = gatt::air();
+    let (news, heard) = mpsc::channel(MAX_NEWS);
+    let mut sessions = JoinSet::new();
+    sessions.spawn(Sessions::new(air, identity, store, Arc::clone(&desk)).run(heard));
+    let station = Station::new(bluer::Session::new().await?, Arc::clone(&about), bridge);
+    Service {
+        device_id: health.device_id_changes(),
+        network: desk.wifi_status(),
+        window: Window::default(),
+        progress: Progress::default(),
+        stop,
+        watch,
+        touches,
+        desk,
+        about,
+        news,
+        sessions,
+        station,
+    }
+    .run()
+    .await
+}
+
+async fn open_network(state: &Path) -> Result<Network, Fatal> {
+    let address = zbus::Address::system()?;
+    Ok(Network::open(&address, network::Settings::new(state.to_owned(), None)).await?)
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Everything that runs.
+struct Service {
+    stop: Stop,
+    watch: Watch,
+    touches: Touches,
+    device_id: watch::Receiver<Uuid>,
+    network: watch::Receiver<WifiStatus>,
+    desk: Arc<Desk>,
+    about: Arc<About>,
+    news: mpsc::Sender<News>,
+    sessions: JoinSet<()>,
+    station: Station,
+    window: Window,
+    progress: Progress,
+}
+
+impl Service {
+    async fn run(mut self) -> Result<(), Fatal> {
+        let mut look = look_interval();
+        // Ready without an adapter: a box whose radio is broken still boots, and still says so.
+        tell_systemd(&[NotifyState::Ready]);
+        loop {
+            let window_changes = self.window.next_change(Instant::now());
+            tokio::select! {
+                () = self.stop.asked() => break,
+                change = self.watch.next() => self.note(change.ok_or(Fatal::BusClosed)?).await,
+                // The other halves of these channels live as long as the desk.
+                Ok(()) = self.device_id.changed() => self.tell(News::DeviceId(self.about.device_id())).await,
+                Ok(()) = self.network.changed() => {}
+                touch = self.touches.next() => {
+                    // Held until the box can be found: then whoever waits for it is told.
+                    let touch = touch?;
+                    self.window.touched_until = Some(Instant::now() + AFTER_TOUCH);
+                    self.tell(News::Touched).await;
+                    self.settle().await?;
+                    drop(touch);
+                }
+                _ = look.tick() => self.look().await,
+                () = sleep_until(window_changes.unwrap_or_else(|| Instant::now() + LOOK_EVERY).into()) => {}
+                _ = self.sessions.join_next() => return Err(Fatal::SessionsEnded),
+            }
+            self.settle().await?;
+            tell_systemd(&[NotifyState::Watchdog]);
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        log::info!("stopping");
+        Ok(())
+    }
+
+    async fn note(&mut self, change: Change) {
+        self.station.note(change);
+        if let Change::PhoneLeft(address) = change {
+            self.tell(News::PhoneLeft(gatt::peer(address))).await;
+        }
+    }
+
+    async fn tell(&self, news: News) {
+        // Without sessions the program is about to end.
+        drop(self.news.send(news).await);
+    }
+
+    async fn look(&mut self) {
+        if self.desk.is_resetting()
+            && let Err(SetupErrorFrom(error)) = self.desk.finish_reset().await
+        {
+            log::warn!("the factory reset is not finished yet: {}", error.happened);
+        }
+        let claimed = self.about.refresh().await;
+        // What it was last stays true while the daemon does not answer.
+        self.window.claimed = claimed.or(self.window.claimed);
+        if self.device_id.has_changed().unwrap_or(false) {
+            // Before anything is registered: a handshake is bound to the id.
+            self.device_id.mark_unchanged();
+            self.tell(News::DeviceId(self.about.device_id())).await;
+        }
+    }
+
+    async fn settle(&mut self) -> Result<(), Fatal> {
+        self.window.invited = self.about.is_invited();
+        self.window.offline_since = match (is_online(&self.network.borrow()), self.window.offline_since) {
+            (true, _) => None,
+            (false, since) => Some(since.unwrap_or_else(Instant::now)),
+        };
+        let findable = self.window.is_open(Instant::now());
+        self.progress.note(timeout(SETTLE_WITHIN, self.station.settle(&self.watch, findable)).await)
+    }
+}
+
+/// Whether there is a way out of the local network, as far as NetworkManager sees.
+fn is_online(status: &WifiStatus) -> bool {
+    match status.connectivity {
+        Connectivity::Full => true,
+        Connectivity::Unknown => status.state == WifiState::Connected,
+        Connectivity::None | Connectivity::Portal | Connectivity::Limited => false,
+    }
+}
+
+fn look_interval() -> Interval {
     let mut look = interval(LOOK_EVERY.min(sd_notify::watchdog_enabled().map_or(LOOK_EVERY, |limit| limit / 2)));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut progress = Progress::default();
-
-    // Ready without an adapter: a box whose radio is broken still boots, and still says so.
-    tell_systemd(&[NotifyState::Ready]);
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            change = watch.next() => station.note(change.ok_or(Fatal::BusClosed)?),
-            // The other half of the channel lives as long as `health`.
-            Ok(()) = device_id.changed() => {}
-            _ = look.tick() => {
-                health.ask().await;
-            }
-        }
-        progress.note(timeout(SETTLE_WITHIN, station.settle(&watch)).await)?;
-        tell_systemd(&[NotifyState::Watchdog]);
-    }
-    tell_systemd(&[NotifyState::Stopping]);
-    log::info!("stopping");
-    Ok(())
+    look
 }
 
 /// Tells log and service manager what changed, and counts failures.

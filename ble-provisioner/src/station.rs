@@ -6,11 +6,10 @@ use std::sync::Arc;
 use bluer::{Adapter, ErrorKind, Session, adv::AdvertisementHandle, gatt::local::ApplicationHandle};
 
 use crate::{
+    about::About,
     advert,
     bluez::{Change, Watch},
-    gatt,
-    health::Health,
-    info::Model,
+    gatt::{self, Bridge},
 };
 
 /// How far the appliance is on the air.
@@ -22,6 +21,8 @@ pub(crate) enum OnAir {
     WaitingForAdapter,
     /// Phones can see the box under this name.
     Advertising { adapter: String, name: String },
+    /// Phones that know where it is can connect; others do not see it.
+    Silent,
 }
 
 impl std::fmt::Display for OnAir {
@@ -30,6 +31,7 @@ impl std::fmt::Display for OnAir {
             Self::WaitingForBluetoothd => f.write_str("waiting for bluetoothd"),
             Self::WaitingForAdapter => f.write_str("waiting for a Bluetooth adapter"),
             Self::Advertising { name, .. } => write!(f, "advertising as {name}"),
+            Self::Silent => f.write_str("silent: the box has an owner and is online"),
         }
     }
 }
@@ -53,15 +55,15 @@ struct Registered {
 /// Our side of BlueZ.
 pub(crate) struct Station {
     session: Session,
-    health: Arc<Health>,
-    model: Model,
+    about: Arc<About>,
+    bridge: Bridge,
     registered: Registered,
 }
 
 impl Station {
     /// Registers nothing yet.
-    pub(crate) fn new(session: Session, health: Arc<Health>, model: Model) -> Self {
-        Self { session, health, model, registered: Registered::default() }
+    pub(crate) fn new(session: Session, about: Arc<About>, bridge: Bridge) -> Self {
+        Self { session, about, bridge, registered: Registered::default() }
     }
 
     /// Forgets what a change has made void.
@@ -69,12 +71,12 @@ impl Station {
         match change {
             Change::Adapter => {}
             Change::Replaced => self.registered = Registered::default(),
-            Change::PhoneLeft => self.registered.advert = None,
+            Change::PhoneLeft(_) => self.registered.advert = None,
         }
     }
 
-    /// Looks, and does what is missing.
-    pub(crate) async fn settle(&mut self, watch: &Watch) -> Result<OnAir, StationError> {
+    /// Looks, and does what is missing. `findable` says whether phones are to see the box.
+    pub(crate) async fn settle(&mut self, watch: &Watch, findable: bool) -> Result<OnAir, StationError> {
         if !watch.bluetoothd_runs().await? {
             self.registered = Registered::default();
             return Ok(OnAir::WaitingForBluetoothd);
@@ -87,24 +89,26 @@ impl Station {
             }
             Err(source) => return Err(StationError::Bluez { doing: "looking for an adapter", source }),
         };
-        let name = advert::local_name(self.health.device_id());
+        let name = advert::local_name(self.about.device_id());
         prepare(&adapter, &name).await?;
-        self.register(&adapter, &name).await?;
-        Ok(OnAir::Advertising { adapter: adapter.name().to_owned(), name })
+        self.register(&adapter, &name, findable).await?;
+        if findable { Ok(OnAir::Advertising { adapter: adapter.name().to_owned(), name }) } else { Ok(OnAir::Silent) }
     }
 
-    async fn register(&mut self, adapter: &Adapter, name: &str) -> Result<(), StationError> {
+    async fn register(&mut self, adapter: &Adapter, name: &str, findable: bool) -> Result<(), StationError> {
         let active = adapter.active_advertising_instances().await.map_err(doing("counting the adverts"))?;
         if self.registered.advert.is_some() && active == 0 {
             // BlueZ dropped the advert; when it did so for a controller that was reset, the table is lost as well.
             self.registered = Registered::default();
         }
         if self.registered.application.is_none() {
-            let application = gatt::application(Arc::clone(&self.health), self.model);
+            let application = gatt::application(Arc::clone(&self.about), &self.bridge);
             let handle = adapter.serve_gatt_application(application).await;
             self.registered.application = Some(handle.map_err(doing("registering the GATT service"))?);
         }
-        if self.registered.advert.as_ref().is_none_or(|(advertised, _)| advertised != name) {
+        if !findable {
+            self.registered.advert = None;
+        } else if self.registered.advert.as_ref().is_none_or(|(advertised, _)| advertised != name) {
             self.registered.advert = None;
             let handle = adapter.advertise(advert::advertisement(name.to_owned())).await;
             self.registered.advert = Some((name.to_owned(), handle.map_err(doing("registering the advertisement"))?));

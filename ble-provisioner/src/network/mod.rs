@@ -158,6 +158,12 @@ impl Network {
         }
     }
 
+    /// Deletes everything that the box knows of any network, and leaves them. None to forget is fine.
+    pub async fn forget_all(&self) -> Result<(), NetworkError> {
+        let _change = self.begin()?;
+        saved::delete_all(&self.bus).await
+    }
+
     /// Changes the IPv4 address until it is confirmed or the time is over.
     pub async fn set_address(&self, request: &SetAddress) -> Result<PendingAddress, NetworkError> {
         let mut pending = self.begin()?;

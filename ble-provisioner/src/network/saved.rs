@@ -27,6 +27,16 @@ pub(crate) async fn all(bus: &Bus) -> Result<Vec<Saved>, NetworkError> {
     Ok(found)
 }
 
+/// Deletes all of them.
+pub(crate) async fn delete_all(bus: &Bus) -> Result<(), NetworkError> {
+    const DOING: &str = "deleting a profile";
+    for saved in all(bus).await? {
+        let profile = bus.profile(&saved.path).await.map_err(NetworkError::doing(DOING))?;
+        profile.delete().await.map_err(NetworkError::doing(DOING))?;
+    }
+    Ok(())
+}
+
 /// Deletes those of a network, but `kept`; says how many there were.
 pub(crate) async fn delete(bus: &Bus, ssid: &Ssid, kept: Option<&OwnedObjectPath>) -> Result<usize, NetworkError> {
     const DOING: &str = "deleting a profile";

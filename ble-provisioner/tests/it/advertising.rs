@@ -1,4 +1,4 @@
-//! The box stays visible, whatever happens to BlueZ.
+//! When the box can be found, and that it stays so, whatever happens to BlueZ.
 
 use coffer_api::VaultState;
 use uuid::Uuid;
@@ -7,6 +7,7 @@ use crate::{
     bluez::{Bluez, State},
     bus::Bus,
     daemon::{Daemon, health},
+    network_manager::{NetworkManager, State as Network},
     program::Place,
 };
 
@@ -39,11 +40,12 @@ async fn a_phone_sees_the_service_and_the_name() {
 #[tokio::test]
 async fn the_name_follows_the_device_id() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let daemon = Daemon::start(&place.control_socket(), health(Uuid::nil(), VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
     let _program = place.start(&bus.address);
-    bluez.until("an advert without a daemon", |state| visible(state) && state.alias == "Coffer-0000").await;
+    bluez.until("an advert with no name yet", |state| visible(state) && state.alias == "Coffer-0000").await;
 
-    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
+    daemon.say(health(ID, VaultState::Absent));
     let named = |state: &State| visible(state) && state.adverts[0].local_name == "Coffer-F506";
     let state = bluez.until("an advert with the new name alone", named).await;
     assert_eq!(state.alias, "Coffer-F506");
@@ -52,6 +54,7 @@ async fn the_name_follows_the_device_id() {
 #[tokio::test]
 async fn a_dropped_advert_is_registered_again() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
     let _program = place.start(&bus.address);
     bluez.until("an advert", visible).await;
@@ -63,6 +66,7 @@ async fn a_dropped_advert_is_registered_again() {
 #[tokio::test]
 async fn the_advert_is_registered_again_after_a_phone_has_left() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
     let _program = place.start(&bus.address);
     bluez.until("an advert", visible).await;
@@ -74,6 +78,7 @@ async fn the_advert_is_registered_again_after_a_phone_has_left() {
 #[tokio::test]
 async fn it_waits_for_bluetoothd_and_then_for_an_adapter() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let program = place.start(&bus.address);
     program.notifies("STATUS=waiting for bluetoothd").await;
 
@@ -82,12 +87,13 @@ async fn it_waits_for_bluetoothd_and_then_for_an_adapter() {
 
     bluez.plug_adapter().await;
     bluez.until("an advert", visible).await;
-    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x80);
+    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x04);
 }
 
 #[tokio::test]
 async fn a_new_bluetoothd_gets_everything_again() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
     let _program = place.start(&bus.address);
     bluez.until("an advert", visible).await;
@@ -96,24 +102,26 @@ async fn a_new_bluetoothd_gets_everything_again() {
     let bluez = Bluez::start(&bus.address).await;
     let state = bluez.until("an advert at the new one", visible).await;
     assert!(state.powered);
-    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x80);
+    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x04);
 }
 
 #[tokio::test]
 async fn a_bluetoothd_that_was_replaced_gets_everything_again() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
     let _program = place.start(&bus.address);
     bluez.until("an advert", visible).await;
 
     let bluez = Bluez::replace(&bus.address).await;
     bluez.until("an advert at the new one", visible).await;
-    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x80);
+    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x04);
 }
 
 #[tokio::test]
 async fn an_adapter_that_was_reset_gets_everything_again() {
     let (bus, place) = (Bus::start().await, Place::new());
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
     let _program = place.start(&bus.address);
     bluez.until("an advert", visible).await;
@@ -122,5 +130,32 @@ async fn an_adapter_that_was_reset_gets_everything_again() {
     bluez.plug_adapter().await;
     let state = bluez.until("an advert on the new one", visible).await;
     assert!(state.powered);
-    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x80);
+    assert_eq!(bluez.read(INFO, 3).await.unwrap()[0], 0x04);
+}
+
+#[tokio::test]
+async fn a_box_with_an_owner_shows_itself_only_when_somebody_touches_it() {
+    let (bus, place) = (Bus::start().await, Place::new());
+    let _network = NetworkManager::start(&bus.address, Network::on_network(b"Home")).await;
+    let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Locked));
+    let bluez = Bluez::start(&bus.address).await;
+    let program = place.start(&bus.address);
+    program.notifies("STATUS=silent: the box has an owner and is online").await;
+    assert!(bluez.until("anything", |_| true).await.adverts.is_empty());
+
+    place.touch().await;
+    assert_eq!(bluez.until("anything", |_| true).await.adverts.len(), 1, "as soon as the touch was heard");
+}
+
+#[tokio::test]
+async fn a_box_that_gets_an_owner_disappears() {
+    let (bus, place) = (Bus::start().await, Place::new());
+    let _network = NetworkManager::start(&bus.address, Network::on_network(b"Home")).await;
+    let daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
+    let bluez = Bluez::start(&bus.address).await;
+    let _program = place.start(&bus.address);
+    bluez.until("an advert", visible).await;
+
+    daemon.say(health(ID, VaultState::Unlocked));
+    bluez.until("no advert", |state| state.adverts.is_empty()).await;
 }

@@ -1,13 +1,17 @@
 //! A BlueZ with one adapter, as far as the program uses it, and the phone at the other end of the air.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroUsize};
 
+use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 use zbus::{
-    Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection, fdo, interface, message::Header,
-    names::OwnedUniqueName, object_server::SignalEmitter,
+    Connection, MatchRule, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant, connection, fdo,
+    interface,
+    message::{self, Header},
+    names::OwnedUniqueName,
+    object_server::SignalEmitter,
 };
 
 use crate::eventually;
@@ -15,6 +19,8 @@ use crate::eventually;
 const ADAPTER: &str = "/org/bluez/hci0";
 const ADAPTER_INTERFACES: [&str; 3] =
     ["org.bluez.Adapter1", "org.bluez.GattManager1", "org.bluez.LEAdvertisingManager1"];
+/// What many phones agree on.
+pub(crate) const MTU: u16 = 185;
 const PHONE: &str = "/org/bluez/hci0/dev_F0_F1_F2_F3_F4_F5";
 
 /// An object of the program's.
@@ -153,10 +159,73 @@ impl Bluez {
         reply.body().deserialize()
     }
 
+    /// Writes a frame as a phone does.
+    pub(crate) async fn write(&self, uuid: Uuid, frame: &[u8]) -> zbus::Result<()> {
+        self.write_from(uuid, frame, 0).await
+    }
+
+    /// Writes from an offset, as a phone does that writes what is too long for it.
+    pub(crate) async fn write_from(&self, uuid: Uuid, bytes: &[u8], offset: u16) -> zbus::Result<()> {
+        let state = self.until("a GATT service with it", |state| state.path_of(uuid).is_some()).await;
+        let (owner, path) = state.path_of(uuid).unwrap();
+        let options = HashMap::from([
+            ("device", Variant::from(ObjectPath::try_from(PHONE).unwrap())),
+            ("offset", Variant::from(offset)),
+            ("mtu", Variant::from(MTU)),
+            ("link", Variant::from("LE")),
+            ("type", Variant::from("request")),
+        ]);
+        let interface = Some("org.bluez.GattCharacteristic1");
+        self.connection.call_method(Some(owner), path, interface, "WriteValue", &(bytes, options)).await?;
+        Ok(())
+    }
+
+    /// Lets a phone listen to these characteristics; returns what is notified from now on, in order.
+    pub(crate) async fn listen(&self, characteristics: &[Uuid]) -> Notifications {
+        let rule = MatchRule::builder()
+            .msg_type(message::Type::Signal)
+            .interface("org.freedesktop.DBus.Properties")
+            .member("PropertiesChanged")
+            .build()
+            .unwrap();
+        let signals = MessageStream::for_match_rule(rule, &self.connection, NonZeroUsize::new(4096)).await.unwrap();
+        let mut by_path = HashMap::new();
+        for uuid in characteristics {
+            let state = self.until("a GATT service with it", |state| state.path_of(*uuid).is_some()).await;
+            let (owner, path) = state.path_of(*uuid).unwrap();
+            let interface = Some("org.bluez.GattCharacteristic1");
+            self.connection.call_method(Some(owner), path, interface, "StartNotify", &()).await.unwrap();
+            by_path.insert(path.to_string(), *uuid);
+        }
+        Notifications { signals, by_path }
+    }
+
     /// The flags of a characteristic.
     pub(crate) async fn flags(&self, uuid: Uuid) -> Vec<String> {
         let state = self.until("a GATT service with it", |state| state.path_of(uuid).is_some()).await;
         state.applications.iter().find_map(|gatt| gatt.characteristics.get(&uuid)).unwrap().1.clone()
+    }
+}
+
+/// What a phone that listens hears.
+pub(crate) struct Notifications {
+    signals: MessageStream,
+    by_path: HashMap<String, Uuid>,
+}
+
+impl Notifications {
+    /// The next frame, and where it came.
+    pub(crate) async fn next(&mut self) -> (Uuid, Vec<u8>) {
+        loop {
+            let message = eventually("a notification", self.signals.next()).await.unwrap().unwrap();
+            let path = message.header().path().map(ToString::to_string).unwrap_or_default();
+            let Some(uuid) = self.by_path.get(&path) else { continue };
+            let (_, mut changed, _): (String, HashMap<String, OwnedVariant>, Vec<String>) =
+                message.body().deserialize().unwrap();
+            if let Some(value) = changed.remove("Value") {
+                return (*uuid, value.try_into().unwrap());
+            }
+        }
     }
 }
 
@@ -173,6 +242,11 @@ impl State {
             registrations: 0,
             applications: Vec::new(),
         }
+    }
+
+    /// Whether a characteristic is there.
+    pub(crate) fn has(&self, uuid: Uuid) -> bool {
+        self.path_of(uuid).is_some()
     }
 
     fn path_of(&self, uuid: Uuid) -> Option<(&OwnedUniqueName, &OwnedObjectPath)> {

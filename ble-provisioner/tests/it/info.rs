@@ -26,7 +26,7 @@ async fn info_tells_the_state_at_the_moment_of_reading() {
     let _program = place.start(&bus.address);
 
     for (vault, flags) in [
-        (VaultState::Absent, 0x00),
+        (VaultState::Absent, 0x04),
         (VaultState::Locked, 0x01),
         (VaultState::Unlocking, 0x01),
         (VaultState::Unlocked, 0x03),

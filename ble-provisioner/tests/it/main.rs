@@ -1,5 +1,5 @@
-//! The real program against a private system bus, a BlueZ of the tests' own, and a control socket that answers
-//! `/health`. What these cannot show (radio, controller, the real bluetoothd) is shown by the emulated appliance.
+//! The real program against a private system bus, a BlueZ and a NetworkManager of the tests' own, and a control
+//! socket that answers as the test wants. What these cannot show (radio, controller, the real bluetoothd) is shown by the emulated appliance.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests; clippy exempts only functions marked #[test]")]
 
@@ -10,7 +10,9 @@ mod daemon;
 mod info;
 mod lifecycle;
 mod network_manager;
+mod phone;
 mod program;
+mod sessions;
 mod wifi_address;
 mod wifi_connect;
 mod wifi_country;

@@ -14,6 +14,7 @@ use tokio::{
     net::UnixDatagram,
     process::{Child, Command},
 };
+use uuid::Uuid;
 
 use crate::eventually;
 
@@ -29,22 +30,58 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(place.state()).unwrap();
+        place
+    }
+
+    /// Where the program keeps what it remembers.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
     }
 
     pub(crate) fn control_socket(&self) -> PathBuf {
         self.directory.path().join("control.sock")
     }
 
+    /// What the program remembers.
+    pub(crate) fn memory(&self) -> PathBuf {
+        self.state().join("ble.json")
+    }
+
+    fn touch_socket(&self) -> PathBuf {
+        self.directory.path().join("touch.sock")
+    }
+
+    /// Presses the button, so to speak; returns once the program has heard.
+    pub(crate) async fn touch(&self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coffer-ble"));
+        command.arg("window").arg("--touch-socket").arg(self.touch_socket());
+        assert!(eventually("the touch is heard", command.status()).await.unwrap().success());
+    }
+
     /// Starts the program under a service manager that is satisfied with a sign of life every 2 s, which also makes it
     /// look around every second.
     pub(crate) fn start(&self, bus_address: &str) -> Program {
+        self.start_after_boot(bus_address, Uuid::from_u128(1))
+    }
+
+    /// The same, after a start of the machine that has this id.
+    pub(crate) fn start_after_boot(&self, bus_address: &str, boot_id: Uuid) -> Program {
         let notify_socket = self.directory.path().join("notify");
+        // An earlier start may have left it.
+        drop(std::fs::remove_file(&notify_socket));
         let notifications = UnixDatagram::bind(&notify_socket).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_coffer-ble"))
             .arg("serve")
             .arg("--control-socket")
             .arg(self.control_socket())
+            .arg("--state")
+            .arg(self.state())
+            .arg("--touch-socket")
+            .arg(self.touch_socket())
+            .arg("--boot-id")
+            .arg(boot_id.to_string())
             .env("DBUS_SYSTEM_BUS_ADDRESS", bus_address)
             .env("NOTIFY_SOCKET", notify_socket)
             .env("WATCHDOG_USEC", "2000000")
