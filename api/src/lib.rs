@@ -1,4 +1,4 @@
-//! The words on the wire between `cofferd` and its clients: one type for each JSON document, and the problem codes.
+//! The words on the wire between `cofferd`, the registrar and their clients: one type for each JSON document, and the problem codes.
 //!
 //! No I/O and no rules. Requests refuse unknown fields; sizes end in `_bytes`, durations in `_s`, times are RFC 3339.
 
@@ -14,6 +14,7 @@ mod organisation;
 mod page;
 mod patch;
 mod problem;
+mod registrar;
 mod search;
 mod second_factors;
 mod secret;
@@ -52,6 +53,10 @@ pub use organisation::{
 };
 pub use page::Page;
 pub use problem::{FieldProblem, Problem, ProblemCode};
+pub use registrar::{
+    ClaimTicket, DeviceToken, IssueDeviceToken, RegisterDevice, RegisteredDevice, RegisteredDevices, RegistrarCode,
+    RegistrarHealth, RegistrarProblem, Registration, RegistrationState,
+};
 pub use search::{SearchResult, SearchResults, Snippet, SnippetPart, SnippetSource};
 pub use second_factors::{
     AddedPasskey, ConfirmTotp, FinishPasskey, NewRecoveryCodes, NewTotp, Passkey, PasskeyCeremony, PasswordAgain,
