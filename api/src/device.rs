@@ -15,9 +15,6 @@ pub struct Device {
     /// What its owner calls it: a host name.
     #[schema(example = "coffer")]
     pub name: String,
-    /// Where it stands (ISO 3166-1 alpha-2): what its radio obeys. Null until somebody said so.
-    #[schema(example = "DE")]
-    pub country: Option<String>,
     /// Whether there is a vault: somebody owns the box.
     pub claimed: bool,
     /// Version of the daemon.
@@ -31,9 +28,6 @@ pub struct ChangeDevice {
     /// 1 to 32 of `a-z`, `0-9`, `-`, not beginning or ending with a dash; upper case is lowered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Two letters, as in ISO 3166-1 alpha-2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
 }
 
 /// What a phone needs to be let in by a code.
@@ -319,7 +313,6 @@ pub enum NetworkState {
     /// In one.
     Connected,
 }
-
 
 /// The last report on the network.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

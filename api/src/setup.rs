@@ -94,7 +94,8 @@ impl<'de, T: de::DeserializeOwned> Deserialize<'de> for SetupRequest<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Map::deserialize(deserializer)?;
         let id = fields.remove("id").as_ref().and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        let id = id.filter(|id| *id <= MAX_REQUEST_ID).ok_or_else(|| de::Error::custom("no `id` from 0 to 2147483647"))?;
+        let id =
+            id.filter(|id| *id <= MAX_REQUEST_ID).ok_or_else(|| de::Error::custom("no `id` from 0 to 2147483647"))?;
         let op = serde_json::from_value(Value::Object(fields)).map_err(de::Error::custom)?;
         Ok(Self { id, op })
     }

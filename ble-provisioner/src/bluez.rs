@@ -96,7 +96,9 @@ fn classify(message: &Message) -> zbus::Result<Option<Change>> {
             let (interface, changed, _): (&str, HashMap<&str, Variant<'_>>, Vec<&str>) = body.deserialize()?;
             match interface {
                 ADAPTER | ADVERTISING => Some(Change::Adapter),
-                DEVICE if changed.get("Connected") == Some(&Variant::Bool(false)) => phone(&header).map(Change::PhoneLeft),
+                DEVICE if changed.get("Connected") == Some(&Variant::Bool(false)) => {
+                    phone(&header).map(Change::PhoneLeft)
+                }
                 _ => None,
             }
         }

@@ -65,7 +65,11 @@ impl Daemon {
     }
 
     /// Asks for a document.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &'static str, within: Duration) -> Result<T, DaemonError> {
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        within: Duration,
+    ) -> Result<T, DaemonError> {
         let body = self.exchange(Method::GET, path, Bytes::new(), within).await?;
         serde_json::from_slice(&body).map_err(DaemonError::Json)
     }

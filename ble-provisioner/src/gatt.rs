@@ -52,17 +52,9 @@ fn operations(channel: Channel) -> Operations {
 /// What a phone did.
 pub(crate) enum FromPhone {
     /// It wrote a frame.
-    Frame {
-        link: Link,
-        channel: Channel,
-        frame: Vec<u8>,
-    },
+    Frame { link: Link, channel: Channel, frame: Vec<u8> },
     /// It reads; the answer is a frame, or nothing.
-    Read {
-        link: Link,
-        channel: Channel,
-        answer: oneshot::Sender<Option<Vec<u8>>>,
-    },
+    Read { link: Link, channel: Channel, answer: oneshot::Sender<Option<Vec<u8>>> },
 }
 
 /// The end of the air that the sessions hold.

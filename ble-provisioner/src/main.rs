@@ -15,6 +15,7 @@ mod guesses;
 mod health;
 mod host;
 mod info;
+mod outlook;
 mod phones;
 mod sessions;
 mod station;
@@ -30,7 +31,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use coffer_api::{Connectivity, WifiState, WifiStatus};
+use coffer_api::WifiStatus;
 use coffer_ble::network::{self, Network};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -141,13 +142,14 @@ enum Fatal {
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     start_logging();
-    let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fatal::from).and_then(
-        |runtime| match command {
-            Command::Serve(options) => runtime.block_on(serve(options)),
-            Command::Window { touch } => touch::tell(&touch.path).map_err(Fatal::from),
-            Command::Button { touch } => runtime.block_on(touch::watch_button(&touch.path)).map_err(Fatal::from),
-        },
-    );
+    let outcome =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fatal::from).and_then(|runtime| {
+            match command {
+                Command::Serve(options) => runtime.block_on(serve(options)),
+                Command::Window { touch } => touch::tell(&touch.path).map_err(Fatal::from),
+                Command::Button { touch } => runtime.block_on(touch::watch_button(&touch.path)).map_err(Fatal::from),
+            }
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
@@ -256,7 +258,7 @@ impl Service {
                 change = self.watch.next() => self.note(change.ok_or(Fatal::BusClosed)?).await,
                 // The other halves of these channels live as long as the desk.
                 Ok(()) = self.device_id.changed() => self.tell(News::DeviceId(self.about.device_id())).await,
-                Ok(()) = self.network.changed() => {}
+                Ok(()) = self.network.changed() => self.report_network().await,
                 touch = self.touches.next() => {
                     // Held until the box can be found: then whoever waits for it is told.
                     let touch = touch?;
@@ -289,7 +291,14 @@ impl Service {
         drop(self.news.send(news).await);
     }
 
+    /// Tells the daemon how the network is. What does not arrive is told again at the next look.
+    async fn report_network(&mut self) {
+        let status = outlook::of(&self.network.borrow_and_update());
+        self.desk.report_network(&status).await;
+    }
+
     async fn look(&mut self) {
+        self.report_network().await;
         if self.desk.is_resetting()
             && let Err(SetupErrorFrom(error)) = self.desk.finish_reset().await
         {
@@ -307,21 +316,12 @@ impl Service {
 
     async fn settle(&mut self) -> Result<(), Fatal> {
         self.window.invited = self.about.is_invited();
-        self.window.offline_since = match (is_online(&self.network.borrow()), self.window.offline_since) {
+        self.window.offline_since = match (outlook::is_online(&self.network.borrow()), self.window.offline_since) {
             (true, _) => None,
             (false, since) => Some(since.unwrap_or_else(Instant::now)),
         };
         let findable = self.window.is_open(Instant::now());
         self.progress.note(timeout(SETTLE_WITHIN, self.station.settle(&self.watch, findable)).await)
-    }
-}
-
-/// Whether there is a way out of the local network, as far as NetworkManager sees.
-fn is_online(status: &WifiStatus) -> bool {
-    match status.connectivity {
-        Connectivity::Full => true,
-        Connectivity::Unknown => status.state == WifiState::Connected,
-        Connectivity::None | Connectivity::Portal | Connectivity::Limited => false,
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 
 use coffer_api::{SetupAccess, SetupWelcome};
 use coffer_crypto::channel::{
-    Action, Channel, CodeKind, CodeRequest, Device, Entrance, Guess, Link, Peer, PhoneAnswer, Proof, PublicKey, Refusal,
-    Resumption, Session,
+    Action, Channel, CodeKind, CodeRequest, Device, Entrance, Guess, Link, Peer, PhoneAnswer, Proof, PublicKey,
+    Refusal, Resumption, Session,
 };
 use getrandom::SysRng;
 use jiff::Timestamp;
@@ -34,6 +34,7 @@ use crate::{
     gatt::{Air, FromPhone},
     guesses::{Guesses, Moment},
     info::Model,
+    outlook,
     store::{Store, StoreError},
 };
 
@@ -132,7 +133,7 @@ impl Sessions {
                     if changed.is_err() {
                         return;
                     }
-                    let changed = self.values.set_status(&status.borrow_and_update());
+                    let changed = self.values.set_status(&outlook::of(&status.borrow_and_update()));
                     if changed {
                         self.tell(Channel::WifiStatus).await;
                     }
@@ -309,9 +310,10 @@ impl Sessions {
 
     /// A phone that came by its key stays only while the box knows the key.
     async fn end_if_revoked(&mut self) {
-        let revoked = self.current.as_ref().is_some_and(|current| {
-            current.by_key && lock(&self.store).phones().by_key(&current.asker.key).is_none()
-        });
+        let revoked = self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.by_key && lock(&self.store).phones().by_key(&current.asker.key).is_none());
         if revoked {
             let actions = self.device.end_session();
             Box::pin(self.carry_out(actions)).await;

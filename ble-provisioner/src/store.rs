@@ -161,7 +161,8 @@ impl Memory {
 
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or(0)));
+    let mut bytes =
+        Zeroizing::new(Vec::with_capacity(usize::try_from(file.metadata()?.len().min(MAX_BYTES)).unwrap_or(0)));
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -129,7 +129,8 @@ fn the_crates_know_each_other_in_one_direction() {
 #[test]
 fn files_stay_readable() {
     let prose = [".md", ".lock", ".json", ".keys"];
-    for folder in ["api", "crypto", "daemon", "ble-provisioner", "registrar", "tests", "scripts", "systemd", "overlay"] {
+    for folder in ["api", "crypto", "daemon", "ble-provisioner", "registrar", "tests", "scripts", "systemd", "overlay"]
+    {
         for (path, text) in sources(folder) {
             let lines = text.lines().count();
             assert!(lines <= MAX_LINES || prose.iter().any(|end| path.ends_with(end)), "{path} has {lines} lines");

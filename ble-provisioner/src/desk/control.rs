@@ -76,9 +76,8 @@ impl Desk {
     }
 
     async fn set_name(&self, name: String) -> Outcome {
-        let change = ChangeDevice { name: Some(name), country: None };
-        let device: coffer_api::Device =
-            self.daemon.send(Method::PATCH, "/api/v1/device", &change, SOON).await?;
+        let change = ChangeDevice { name: Some(name) };
+        let device: coffer_api::Device = self.daemon.send(Method::PATCH, "/api/v1/device", &change, SOON).await?;
         self.host.set_name(&device.name).await?;
         done()
     }
@@ -105,7 +104,12 @@ impl Desk {
 
     async fn enroll(&self, asker: &Asker, phone_name: String) -> Outcome {
         if !self.is_claimed().await? {
-            return Err(errors::error(Code::Conflict, "Nobody owns this box yet.", "Claim it; that enrols this phone.").into());
+            return Err(errors::error(
+                Code::Conflict,
+                "Nobody owns this box yet.",
+                "Claim it; that enrols this phone.",
+            )
+            .into());
         }
         let (key, name) = (asker.key, phone(phone_name)?);
         let enrolled = self.remember(move |store| {
@@ -191,9 +195,9 @@ impl Desk {
     /// Every step can be taken again, and [`Desk::finish_reset`] does when the power went in between.
     async fn reset(&self, token: &SecretString) -> Outcome {
         let pending = lock(&self.reset).take();
-        let asked = pending.filter(|pending| Instant::now() < pending.until).is_some_and(|pending| {
-            bool::from(pending.token.expose().as_bytes().ct_eq(token.expose().as_bytes()))
-        });
+        let asked = pending
+            .filter(|pending| Instant::now() < pending.until)
+            .is_some_and(|pending| bool::from(pending.token.expose().as_bytes().ct_eq(token.expose().as_bytes())));
         if !asked {
             let what = "Nobody asked for a factory reset in the last minute, or with another token.";
             return Err(errors::error(Code::NotFound, what, "Ask for it again.").into());

@@ -10,9 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coffer_api::{Device, DeviceRegistration, DeviceSetup, DeviceTunnel, Health, SetupAccess, SetupWelcome, WifiStatus};
+use coffer_api::{
+    Device, DeviceRegistration, DeviceSetup, DeviceTunnel, Health, NetworkStatus, SetupAccess, SetupWelcome, WifiStatus,
+};
 use coffer_ble::network::Network;
 use coffer_crypto::channel::{CodeVerifier, PublicKey};
+use hyper::Method;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -90,6 +93,13 @@ impl Desk {
     /// Whether a factory reset was begun and not finished.
     pub(crate) fn is_resetting(&self) -> bool {
         lock(&self.store).is_resetting()
+    }
+
+    /// Tells the daemon how the network is.
+    pub(crate) async fn report_network(&self, status: &NetworkStatus) {
+        let told = self.daemon.send::<serde_json::Value>(Method::PUT, "/api/v1/device/network", status, SOON);
+        // Its health is asked for elsewhere, and tells when it does not answer.
+        drop(told.await);
     }
 
     /// How the Wi-Fi is, now and whenever that changes.

@@ -9,7 +9,10 @@ use coffer_api::{
 use serde_json::{Value, json};
 
 use super::{Desk, Outcome};
-use crate::errors::{self, SetupErrorFrom};
+use crate::{
+    errors::{self, SetupErrorFrom},
+    outlook,
+};
 
 impl Desk {
     /// Does what a request on `wifi_config` asks.
@@ -29,7 +32,7 @@ impl Desk {
             WifiRequest::Connect { ssid, security, password, hidden, enterprise, local_only } => {
                 let credentials = credentials(security, password, enterprise)?;
                 self.network.connect(&JoinWifi { ssid, hidden, credentials, local_only }).await?;
-                Ok(json!(*self.network.status().borrow()))
+                Ok(json!(outlook::of(&self.network.status().borrow())))
             }
             WifiRequest::StaticAddress { address, gateway, dns } => {
                 let (address, prefix) = address_and_prefix(&address)?;
@@ -62,17 +65,19 @@ fn credentials(
         (Some(WifiSecurity::Wep), _, _) => {
             Err(errors::invalid("WEP protects nothing; the box does not join such networks"))
         }
-        (None | Some(WifiSecurity::Enterprise), None, Some(login)) => Ok(WifiCredentials::Enterprise(EnterpriseLogin {
-            method: match login.method {
-                EnterpriseMethod::Peap => EapMethod::Peap,
-                EnterpriseMethod::Ttls => EapMethod::TtlsMschapv2,
-            },
-            identity: login.identity,
-            anonymous_identity: login.anonymous_identity,
-            password: login.password,
-            ca_pem: login.ca_certificate_pem,
-            domain_suffix: login.server_domain,
-        })),
+        (None | Some(WifiSecurity::Enterprise), None, Some(login)) => {
+            Ok(WifiCredentials::Enterprise(EnterpriseLogin {
+                method: match login.method {
+                    EnterpriseMethod::Peap => EapMethod::Peap,
+                    EnterpriseMethod::Ttls => EapMethod::TtlsMschapv2,
+                },
+                identity: login.identity,
+                anonymous_identity: login.anonymous_identity,
+                password: login.password,
+                ca_pem: login.ca_certificate_pem,
+                domain_suffix: login.server_domain,
+            }))
+        }
         (None | Some(WifiSecurity::Wpa2 | WifiSecurity::Wpa3 | WifiSecurity::Wpa2Wpa3), Some(password), None) => {
             Ok(WifiCredentials::Password { password })
         }
@@ -83,7 +88,9 @@ fn credentials(
 
 fn address_and_prefix(text: &str) -> Result<(Ipv4Addr, u8), SetupError> {
     let parts = text.split_once('/').and_then(|(address, prefix)| Some((address.parse().ok()?, prefix.parse().ok()?)));
-    parts.ok_or_else(|| errors::invalid("address: an IPv4 address with the length of its network, as in 192.168.1.20/24"))
+    parts.ok_or_else(|| {
+        errors::invalid("address: an IPv4 address with the length of its network, as in 192.168.1.20/24")
+    })
 }
 
 #[cfg(test)]

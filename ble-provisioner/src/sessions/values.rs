@@ -1,6 +1,6 @@
 //! What the four readable characteristics say, and whether that is news. Knows their JSON, and not who reads it.
 
-use coffer_api::{DeviceRegistration, DeviceTunnel, SetupError, WifiScan, WifiStatus};
+use coffer_api::{DeviceRegistration, DeviceTunnel, NetworkStatus, SetupError, WifiScan};
 use coffer_crypto::channel::Channel;
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ impl Values {
     }
 
     /// Whether this status is another one.
-    pub(crate) fn set_status(&mut self, status: &WifiStatus) -> bool {
+    pub(crate) fn set_status(&mut self, status: &NetworkStatus) -> bool {
         replace(&mut self.status, json!(status))
     }
 

@@ -48,19 +48,26 @@ impl Daemon {
     pub(crate) fn start(socket: &Path, health: Answer) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let answers = HashMap::from([
-            ("GET /api/v1/device/setup".to_owned(), (200, json!({"device_id": Uuid::nil(), "claimed": true, "code": null}))),
+            (
+                "GET /api/v1/device/setup".to_owned(),
+                (200, json!({"device_id": Uuid::nil(), "claimed": true, "code": null})),
+            ),
             (
                 "GET /api/v1/device/registration".to_owned(),
-                (200, json!({"state": "none", "step": null, "attempt": 0, "retry_after_s": null, "error": null,
-                    "server_url": null, "registered_id": null})),
+                (
+                    200,
+                    json!({"state": "none", "step": null, "attempt": 0, "retry_after_s": null, "error": null,
+                    "server_url": null, "registered_id": null}),
+                ),
             ),
             (
                 "GET /api/v1/device/tunnel".to_owned(),
                 (200, json!({"server_url": null, "tunnel": "none", "since": null, "connections": null})),
             ),
+            ("PUT /api/v1/device/network".to_owned(), (204, Value::Null)),
             (
                 "GET /api/v1/device".to_owned(),
-                (200, json!({"device_id": Uuid::nil(), "name": "coffer", "country": null, "claimed": false, "version": "0.1.0"})),
+                (200, json!({"device_id": Uuid::nil(), "name": "coffer", "claimed": false, "version": "0.1.0"})),
             ),
         ]);
         let state = Arc::new(Mutex::new(State { health, answers, asked: Vec::new() }));
@@ -131,7 +138,8 @@ fn answer(state: &Mutex<State>, what: String, body: Value) -> Option<(u16, Vec<u
         };
     }
     let (status, reply) = state.answers.get(&what).cloned().unwrap_or_else(|| panic!("nobody expected {what}"));
-    if !what.starts_with("GET ") {
+    // How the network is, it is told all the time.
+    if !what.starts_with("GET ") && !what.ends_with("/network") {
         state.asked.push(Asked { what, body });
     }
     Some((status, serde_json::to_vec(&reply).unwrap()))

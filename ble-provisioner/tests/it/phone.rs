@@ -78,7 +78,8 @@ impl Handset {
     /// A request that has to fail; the failure's code.
     pub(crate) async fn refusal(&mut self, channel: Channel, request: Value) -> String {
         let reply = self.request(channel, request).await;
-        let error: Failure = serde_json::from_value(reply["error"].clone()).unwrap_or_else(|_| panic!("no failure: {reply}"));
+        let error: Failure =
+            serde_json::from_value(reply["error"].clone()).unwrap_or_else(|_| panic!("no failure: {reply}"));
         error.code.into_owned()
     }
 

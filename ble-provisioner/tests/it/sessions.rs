@@ -247,7 +247,8 @@ async fn the_vault_is_unlocked_by_its_password_and_refusals_are_typed() {
     let world = World::new(VaultState::Absent).await;
     let _program = world.start().await;
     let (mut phone, _) = world.owner().await;
-    let problem = json!({"type": "about:blank", "status": 403, "code": "wrong_master_secret", "title": "no", "detail": "try"});
+    let problem =
+        json!({"type": "about:blank", "status": 403, "code": "wrong_master_secret", "title": "no", "detail": "try"});
     world.daemon.answer("POST /api/v1/vault/unlock", 403, problem);
     let unlock = json!({"op": "unlock", "master_password": MASTER_PASSWORD});
     assert_eq!(phone.refusal(Channel::Control, unlock.clone()).await, "wrong_master_password");
@@ -289,7 +290,10 @@ async fn what_is_no_request_is_answered_and_ends_nothing() {
     ] {
         assert_eq!(phone.refusal(Channel::Control, request.clone()).await, "malformed_message", "{request}");
     }
-    assert_eq!(phone.refusal(Channel::Control, json!({"op": "set_clock", "time": "1970-01-01T00:00:00Z"})).await, "invalid");
+    assert_eq!(
+        phone.refusal(Channel::Control, json!({"op": "set_clock", "time": "1970-01-01T00:00:00Z"})).await,
+        "invalid"
+    );
     phone.ask(Channel::Control, json!({"op": "phones"})).await;
 }
 
@@ -340,7 +344,11 @@ async fn a_factory_reset_needs_two_steps_and_leaves_a_box_that_knows_nobody() {
     let asked = phone.ask(Channel::Control, json!({"op": "factory_reset"})).await;
     assert_eq!(phone.refusal(Channel::Control, guess).await, "not_found", "a wrong token");
     let confirm = |token: &Value| json!({"op": "factory_reset_confirm", "token": token});
-    assert_eq!(phone.refusal(Channel::Control, confirm(&asked["token"])).await, "not_found", "used up by the wrong one");
+    assert_eq!(
+        phone.refusal(Channel::Control, confirm(&asked["token"])).await,
+        "not_found",
+        "used up by the wrong one"
+    );
 
     let asked = phone.ask(Channel::Control, json!({"op": "factory_reset"})).await;
     phone.ask(Channel::Control, confirm(&asked["token"])).await;

@@ -13,7 +13,7 @@ use coffer_api::{
 use super::Services;
 use super::extract::{Anonymous, Authenticated, Json};
 use super::problem::Refusal;
-use crate::model::device::{Country, DeviceName};
+use crate::model::device::DeviceName;
 use crate::model::role::Action;
 use crate::service::Error;
 use crate::service::audit::Context;
@@ -72,7 +72,7 @@ impl Visitor {
     }
 }
 
-/// See the box: its name, its country, whether it is claimed.
+/// See the box: its name, whether it is claimed.
 ///
 /// On the control socket it needs no token; neither do the other addresses below `/device` that people may use.
 #[utoipa::path(get, path = "/device", tag = "device", security(("token" = [])),
@@ -88,13 +88,13 @@ pub(super) async fn look(
     Ok(axum::Json(settings.look()))
 }
 
-/// Change the box's name or country.
+/// Change the box's name.
 #[utoipa::path(patch, path = "/device", tag = "device", security(("token" = [])), request_body = ChangeDevice,
     extensions(("x-action" = json!("manage_device"))), responses(
     (status = 200, body = Device),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "not a name, or not a country", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn change(
     State(settings): State<Arc<DeviceSettings>>,
@@ -104,9 +104,7 @@ pub(super) async fn change(
     let context = visitor.require(Action::ManageDevice).await?;
     let name = body.name.as_deref().map(DeviceName::parse).transpose();
     let name = name.map_err(|error| Error::field("name", error.to_string()))?;
-    let country = body.country.as_deref().map(Country::parse).transpose();
-    let country = country.map_err(|error| Error::field("country", error.to_string()))?;
-    settings.change(name, country, context).await?;
+    settings.change(name, context).await?;
     Ok(axum::Json(settings.look()))
 }
 

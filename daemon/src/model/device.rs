@@ -1,4 +1,4 @@
-//! What can be said of the box from outside: its name, its country, where it registers, how it is reached.
+//! What can be said of the box from outside: its name, where it registers, how it is reached.
 
 use std::fmt;
 
@@ -44,25 +44,6 @@ impl DeviceName {
     }
 
     /// The name.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A country, by its two letters. Whether radios know it is for the kernel to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Country(String);
-
-impl Country {
-    /// Raises the case.
-    pub(crate) fn parse(text: &str) -> Result<Self, Unacceptable> {
-        let letters = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-        // The kernel's names for "the world" and "none of these": they are no country.
-        let upper = text.to_ascii_uppercase();
-        if letters && upper != "ZZ" { Ok(Self(upper)) } else { Err(Unacceptable("two letters, as in ISO 3166-1")) }
-    }
-
-    /// The letters.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -244,22 +225,6 @@ mod tests {
             (&"a".repeat(33), None),
         ] {
             assert_eq!(DeviceName::parse(name).ok().as_ref().map(DeviceName::as_str), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_country_has_two_letters() {
-        for (text, expected) in [
-            ("de", Some("DE")),
-            ("US", Some("US")),
-            ("00", None),
-            ("ZZ", None),
-            ("D", None),
-            ("DEU", None),
-            ("ÄÖ", None),
-            ("", None),
-        ] {
-            assert_eq!(Country::parse(text).ok().as_ref().map(Country::as_str), expected, "{text}");
         }
     }
 

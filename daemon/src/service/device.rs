@@ -48,7 +48,6 @@ pub(crate) struct Identity {
     pub(crate) id: Uuid,
     created_at: Timestamp,
     pub(crate) name: String,
-    pub(crate) country: Option<String>,
     /// Signs device tokens. The box's own, or the registrar's. Hexadecimal.
     pub(super) shared_secret: Zeroizing<String>,
     /// The seed of the Ed25519 key by which registrars know the box again. Hexadecimal.
@@ -200,7 +199,6 @@ impl Identity {
             id,
             created_at,
             name: DEFAULT_NAME.to_owned(),
-            country: None,
             shared_secret,
             signing_key: own_secret(),
             code,

@@ -1,4 +1,4 @@
-//! The box as people and phones see it: its name, its country, and the code that lets a phone in.
+//! The box as people and phones see it: its name, and the code that lets a phone in.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Error;
 use super::audit::Context;
 use super::setup_code::CodeKind;
 use super::vault::{Vault, blocking};
-use crate::model::device::{Country, DeviceName};
+use crate::model::device::DeviceName;
 use crate::storage::durable;
 
 /// The settings of the box.
@@ -29,27 +29,18 @@ impl DeviceSettings {
         coffer_api::Device {
             device_id: identity.id,
             name: identity.name.clone(),
-            country: identity.country.clone(),
             claimed: self.is_claimed(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 
     /// Changes what is given.
-    pub(crate) async fn change(
-        &self,
-        name: Option<DeviceName>,
-        country: Option<Country>,
-        context: Context,
-    ) -> Result<(), Error> {
+    pub(crate) async fn change(&self, name: Option<DeviceName>, context: Context) -> Result<(), Error> {
         let device = Arc::clone(self.vault.device());
         blocking("device settings", move || {
             device.update(|identity| {
                 if let Some(name) = name {
                     name.as_str().clone_into(&mut identity.name);
-                }
-                if let Some(country) = country {
-                    identity.country = Some(country.as_str().to_owned());
                 }
                 Ok(())
             })

@@ -200,22 +200,18 @@ fn an_identity_of_a_later_version_is_left_alone() {
 }
 
 #[test]
-fn the_box_has_a_name_and_a_country() {
+fn the_box_has_a_name() {
     let daemon = Daemon::unlocked();
     let reader = daemon.user("reader", "reader");
     let change = |body: &Value| daemon.send("PATCH", "/device", body);
     let seen = daemon.get_as(&reader.token, "/device").expect(200);
-    assert_eq!((seen["name"].clone(), seen["country"].clone()), (json!("coffer"), Value::Null));
+    assert_eq!(seen["name"], "coffer");
     daemon.send_as(&reader.token, "PATCH", "/device", &json!({ "name": "x" })).expect_problem(403, "forbidden");
     assert_eq!(change(&json!({ "name": "Attic" })).expect(200)["name"], "attic");
-    assert_eq!(change(&json!({ "country": "de" })).expect(200)["country"], "DE");
     assert_eq!(change(&json!({ "name": "-" })).expect_problem(422, "invalid_field")["errors"][0]["field"], "name");
-    let refused = change(&json!({ "country": "Germany" })).expect_problem(422, "invalid_field");
-    assert_eq!(refused["errors"][0]["field"], "country");
-    assert_eq!(daemon.get("/audit?action__eq=device.changed").expect(200)["items"].as_array().unwrap().len(), 2);
+    assert_eq!(daemon.get("/audit?action__eq=device.changed").expect(200)["items"].as_array().unwrap().len(), 1);
     let daemon = daemon.crash_and_restart();
-    let kept = daemon.get_locally("/device").expect(200);
-    assert_eq!((kept["name"].clone(), kept["country"].clone()), (json!("attic"), json!("DE")));
+    assert_eq!(daemon.get_locally("/device").expect(200)["name"], "attic");
     daemon.get_as("", "/device").expect_problem(423, "vault_locked");
 }
 
