@@ -15,12 +15,14 @@ from harness.tools import TESTS, ToolError, run
 
 # What the initramfs needs to find and stack the two squashfs images.
 BOOT_MODULES = ("virtio_blk", "squashfs", "overlay")
-# The rest is loaded by udev or on demand from the root. hci_uart attaches the virtual Bluetooth controller.
+# The rest is loaded by udev or on demand from the root. hci_uart attaches the virtual Bluetooth controller,
+# mac80211_hwsim is the virtual Wi-Fi.
 ROOT_MODULES = (
     "virtio_net", "virtio_rng", "nvme", "crc32c_generic", "crc32c_cryptoapi", "ext4",
     "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8",
     "fuse", "zram", "loop", "hci_uart", "bluetooth", "uhid", "ccm", "gcm", "cmac", "ecb", "aes_ce_blk",
     "aes_ce_ccm", "ghash-ce", "algif_hash", "algif_skcipher", "algif_aead", "virtio_console",
+    "mac80211_hwsim",
 )  # fmt: skip
 
 
