@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from harness import base, disks, layer
-from harness.machine import Parts, command_line
+from harness.machine import Parts, command_line, lan
 from harness.tools import PROJECT, ToolError
 
 _PORT = 8000
@@ -28,9 +28,8 @@ def main() -> None:
     if not nvme.exists():
         disks.make_blank(nvme, _NVME_SIZE)
 
-    arguments = command_line(
-        parts, host_port=_PORT, isolated=False, kernel_words=["systemd.debug_shell=ttyAMA0", "loglevel=4"]
-    )
+    network = lan(_PORT, isolated=False)
+    arguments = command_line(parts, network=network, kernel_words=["systemd.debug_shell=ttyAMA0", "loglevel=4"])
     # mon: the console keeps Ctrl-C for the guest; Ctrl-A X ends QEMU.
     arguments += ["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console"]
     arguments += ["-mon", "chardev=console"]

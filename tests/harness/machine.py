@@ -8,19 +8,22 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.agent import Agent
 from harness.base import Base
-from harness.tools import ToolError
+from harness.tools import TESTS, ToolError
 
 _START_LIMIT_S = 30.0
 _AGENT_LIMIT_S = 240.0
 _POWER_OFF_LIMIT_S = 120.0
+# As tests/guest has them, in `air` and `dnsmasq.conf`.
+_UPLINK, _INTERNET = "52:54:00:c0:ff:e2", "10.0.3.100"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = (), isolated: bool = True) -> list[str]:
+def lan(host_port: int, *, isolated: bool = True) -> list[str]:
+    """A network cable, over which a port of this host leads to the box."""
+    # restrict: the guest reaches no network, only forwarded connections come in.
+    options = f"user,id=lan,restrict={'on' if isolated else 'off'},hostfwd=tcp:127.0.0.1:{host_port}-:8000"
+    return ["-netdev", options, "-device", "virtio-net-pci,netdev=lan,romfile="]
+
+
+def houses(internet: Mapping[int, int]) -> list[str]:
+    """No cable, but houses with Wi-Fi (tests/guest), behind which ports of one address lead to ports of this host."""
+    relay = f"{sys.executable} -S -E {TESTS / 'harness/relay.py'}"
+    options = "user,id=uplink,restrict=on,net=10.0.3.0/24"
+    for port, host_port in internet.items():
+        options += f",guestfwd=tcp:{_INTERNET}:{port}-cmd:{relay} {host_port}"
+    return ["-netdev", options, "-device", f"virtio-net-pci,netdev=uplink,mac={_UPLINK},romfile="]
+
+
+def command_line(parts: Parts, *, network: Sequence[str], kernel_words: Sequence[str] = ()) -> list[str]:
     """QEMU's arguments for the board itself, without console and test channels."""
     words = ["console=ttyAMA0", "root=none", "ro", "panic=-1", "mitigations=off", "audit=0", *kernel_words]
     drives = [(parts.base.root, True), (parts.layer, True), (parts.sd_card, False)]
@@ -48,9 +67,7 @@ def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = 
         "qemu-system-aarch64", "-M", "virt,gic-version=2", "-cpu", "cortex-a76", "-accel", "tcg,thread=multi",
         "-smp", "2", "-m", "1024", "-display", "none", "-no-reboot",
         "-kernel", str(parts.base.kernel), "-initrd", str(parts.base.initrd), "-append", " ".join(words),
-        # restrict: the guest reaches no network, only forwarded connections come in.
-        "-netdev", f"user,id=lan,restrict={'on' if isolated else 'off'},hostfwd=tcp:127.0.0.1:{host_port}-:8000",
-        "-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci",
+        *network, "-device", "virtio-rng-pci",
     ]  # fmt: skip
     for number, (image, read_only) in enumerate(drives):
         mode = "on" if read_only else "off"
@@ -65,16 +82,17 @@ def command_line(parts: Parts, *, host_port: int, kernel_words: Sequence[str] = 
 class Machine:
     """A running board. `directory` keeps the evidence: the serial console, QEMU's messages, the journal."""
 
-    def __init__(self, parts: Parts, directory: Path) -> None:
+    def __init__(
+        self, parts: Parts, directory: Path, *, network: Sequence[str], kernel_words: Sequence[str] = ()
+    ) -> None:
         directory.mkdir(parents=True)
         self.directory = directory
-        self.host_port = free_port()
         # Not in `directory`: a socket's path has room for 107 bytes only.
         self._sockets = tempfile.TemporaryDirectory(prefix="coffer-")
         sockets = Path(self._sockets.name)
         self.bluetooth_socket = sockets / "hci"
         self.started_at = time.monotonic()
-        arguments = command_line(parts, host_port=self.host_port, kernel_words=["coffer.test.bluetooth"])
+        arguments = command_line(parts, network=network, kernel_words=["coffer.test.bluetooth", *kernel_words])
         arguments += [
             "-serial", f"file:{directory / 'serial.log'}", "-monitor", "none",
             "-device", "virtio-serial-pci",

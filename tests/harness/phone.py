@@ -1,36 +1,44 @@
-"""A phone in the same room as the emulated box: a virtual radio with the box's controller and a phone on it.
+"""A phone in the same room as the emulated box: it looks for boxes, reads `info`, and connects to stay.
 
-The box's half hangs on QEMU's emulated UART for as long as the machine runs; a controller that vanishes while
-connected would leave BlueZ with a connection it never gives up.
+Knows the attribute table of docs/ble.md and nothing of the messages in it. Needs no app: what a phone's system offers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import threading
-from collections.abc import Coroutine
+import queue
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
 
-from bumble import core
 from bumble.controller import Controller
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Advertisement, Device, Peer
+from bumble.device import Connection as Link
+from bumble.gatt_client import CharacteristicProxy
 from bumble.hci import Address, HCI_LE_Extended_Advertising_Report_Event, HCI_Packet
 from bumble.host import Host
-from bumble.link import LocalLink
-from bumble.transport import open_transport
 
-_BOX_ADDRESS = Address("00:AA:01:00:00:01", Address.PUBLIC_DEVICE_ADDRESS)
-_PHONE_ADDRESS = Address("00:AA:01:00:00:02", Address.PUBLIC_DEVICE_ADDRESS)
-_PHONE_RANDOM_ADDRESS = Address("F0:F1:F2:F3:F4:F5")
-_LIMIT_S = 120.0
+from harness.radio import Radio
+
+_ADDRESSES = {
+    "phone": ("00:AA:01:00:00:02", "F0:F1:F2:F3:F4:F5"),
+    "stranger": ("00:AA:01:00:00:03", "F0:F1:F2:F3:F4:F6"),
+}
+_USUAL_MTU = 247
+_LIMIT_S = 60.0
 # Core specification 5.4, vol 4, part E, 7.8.53: bit 4 of Advertising_Event_Properties.
 _USE_LEGACY_ADVERTS = 0x10
 Report = HCI_LE_Extended_Advertising_Report_Event.Report
-T = TypeVar("T")
+
+
+def uuid(number: int) -> str:
+    """The service (0) or the characteristic of a channel number."""
+    return f"c0ffe7{number:02x}-5a1e-4b8e-9c3d-6f2b1d8a4e01"
+
+
+SERVICE = uuid(0)
+INFO, SESSION, WIFI_SCAN, WIFI_CONFIG, WIFI_STATUS, USER_TOKEN, SERVER_URL, REGISTRATION, CONTROL = range(1, 10)
+NOTIFYING = range(SESSION, CONTROL + 1)
 
 
 @dataclass(frozen=True)
@@ -44,45 +52,56 @@ class Sighting:
     legacy: bool
 
 
+class Gone(Exception):
+    """The connection has ended, or what was waited for did not come."""
+
+
 class Phone:
-    """Blocking calls over an event loop of its own, so that a test reads from top to bottom."""
+    """Blocking calls, so that a test reads from top to bottom. A second one needs a name of its own."""
 
-    def __init__(self, controller_socket: Path) -> None:
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._device: Device = self._wait(self._switch_on(controller_socket))
+    def __init__(self, radio: Radio, name: str = "phone") -> None:
+        self._radio = radio
+        self._device: Device = radio.wait(self._switch_on(name))
 
-    def find(self, service: str) -> Sighting:
+    def find(self, service: str = SERVICE) -> Sighting:
         """Scans actively until a box that offers `service` has also told its name."""
-        return self._wait(self._find(UUID(service)))
+        return self._radio.wait(self._find(service))
+
+    def sees_nothing(self, for_s: float) -> bool:
+        """Whether no box is heard for so long."""
+        try:
+            self._radio.wait(self._find(SERVICE), for_s)
+        except TimeoutError:
+            return True
+        return False
 
     def read(self, sighting: Sighting, service: str, characteristic: str) -> bytes:
         """Connects, reads one characteristic at the smallest MTU, disconnects."""
-        return self._wait(self._read(sighting, UUID(service), UUID(characteristic)))
+        return self._radio.wait(self._read(sighting, UUID(service), UUID(characteristic)))
 
-    def switch_off(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+    def info(self) -> bytes:
+        return self.read(self.find(), SERVICE, uuid(INFO))
 
-    def _wait(self, step: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(step, _LIMIT_S), self._loop).result()
+    def connect(self, mtu: int = _USUAL_MTU) -> Connection:
+        """Finds a box, connects, and subscribes to all characteristics that notify."""
+        return Connection(self._radio, self._radio.wait(self._connect(self.find().address)), mtu)
 
-    async def _switch_on(self, controller_socket: Path) -> Device:
-        link = _Link()  # type: ignore[no-untyped-call]
-        uart = await open_transport(f"unix:{controller_socket}")
-        self._box = Controller("box", uart.source, uart.sink, link=link, public_address=_BOX_ADDRESS)
+    async def _switch_on(self, name: str) -> Device:
+        public, random = _ADDRESSES[name]
         host = Host()
-        host.controller = _PhoneController("phone", link=link, public_address=_PHONE_ADDRESS)
-        host.controller.box = self._box
-        device = Device(name="phone", address=_PHONE_RANDOM_ADDRESS, host=host)
+        address = Address(public, Address.PUBLIC_DEVICE_ADDRESS)
+        host.controller = _PhoneController(name, link=self._radio.link, public_address=address)
+        host.controller.box = self._radio.box
+        device = Device(name=name, address=Address(random), host=host)
         await device.power_on()
         return device
 
-    async def _find(self, service: UUID) -> Sighting:
-        found: asyncio.Future[Sighting] = self._loop.create_future()
+    async def _find(self, service: str) -> Sighting:
+        found: asyncio.Future[Sighting] = self._radio.loop.create_future()
 
         def on_advertisement(advertisement: Advertisement) -> None:
             sighting = self._sighting(advertisement)
-            if str(service) in sighting.services and sighting.name is not None and not found.done():
+            if str(UUID(service)) in sighting.services and sighting.name is not None and not found.done():
                 found.set_result(sighting)
 
         self._device.on("advertisement", on_advertisement)
@@ -98,7 +117,8 @@ class Phone:
         data = advertisement.data
         lists = data.get_all(AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS)
         name = data.get(AdvertisingData.COMPLETE_LOCAL_NAME)
-        sets = [each.parameters for each in self._box.advertising_sets.values() if each.enabled and each.parameters]
+        all_sets = self._radio.box.advertising_sets.values()
+        sets = [each.parameters for each in all_sets if each.enabled and each.parameters]
         return Sighting(
             address=advertisement.address,
             name=str(name) if name is not None else None,
@@ -106,19 +126,79 @@ class Phone:
             legacy=all(each.advertising_event_properties & _USE_LEGACY_ADVERTS for each in sets),
         )
 
+    async def _connect(self, address: Address) -> Link:
+        return await self._device.connect(address)
+
     async def _read(self, sighting: Sighting, service: UUID, characteristic: UUID) -> bytes:
-        connection = await self._device.connect(sighting.address)
-        gone: asyncio.Future[None] = self._loop.create_future()
-        connection.once("disconnection", lambda _reason: gone.set_result(None))
-        peer = Peer(connection)
+        link = await self._connect(sighting.address)
+        gone: asyncio.Future[None] = self._radio.loop.create_future()
+        link.once("disconnection", lambda _reason: gone.set_result(None))
+        peer = Peer(link)
         await peer.discover_services()
         [offered] = peer.get_services_by_uuid(service)
         await offered.discover_characteristics()
         [wanted] = offered.get_characteristics_by_uuid(characteristic)
         value = bytes(await wanted.read_value(no_long_read=True))
-        await connection.disconnect()
+        await link.disconnect()
         await gone
         return value
+
+
+class Connection:
+    """One connection to a box, by channel numbers; a notification waits here until it is asked for."""
+
+    def __init__(self, radio: Radio, link: Link, mtu: int) -> None:
+        self._radio = radio
+        self._link = link
+        self._notified: dict[int, queue.Queue[bytes | None]] = {number: queue.Queue() for number in NOTIFYING}
+        link.once("disconnection", self._on_disconnection)
+        self._gone = False
+        self._characteristics: dict[int, CharacteristicProxy[bytes]] = {}
+        self.mtu = radio.wait(self._prepare(mtu))
+
+    def write(self, number: int, frame: bytes) -> None:
+        self._radio.wait(self._characteristics[number].write_value(frame, with_response=True))
+
+    def read(self, number: int) -> bytes:
+        """One read request; a frame never needs another for its rest."""
+        return bytes(self._radio.wait(self._characteristics[number].read_value(no_long_read=True)))
+
+    def notification(self, number: int, limit_s: float = _LIMIT_S) -> bytes:
+        """The next one on this characteristic."""
+        try:
+            value = self._notified[number].get(timeout=limit_s)
+        except queue.Empty:
+            raise Gone(f"nothing came on characteristic {number} within {limit_s:.0f} s") from None
+        if value is None:
+            raise Gone("the connection has ended")
+        return value
+
+    def disconnect(self) -> None:
+        if not self._gone:
+            self._radio.wait(self._link.disconnect())
+        self.wait_until_gone()
+
+    def wait_until_gone(self, limit_s: float = _LIMIT_S) -> None:
+        self._radio.wait(self._ended.wait(), limit_s)
+
+    async def _prepare(self, mtu: int) -> int:
+        self._ended = asyncio.Event()
+        peer = Peer(self._link)
+        agreed = await peer.request_mtu(mtu)
+        await peer.discover_services()
+        [service] = peer.get_services_by_uuid(UUID(SERVICE))
+        await service.discover_characteristics()
+        for number in (INFO, *NOTIFYING):
+            [self._characteristics[number]] = service.get_characteristics_by_uuid(UUID(uuid(number)))
+        for number in NOTIFYING:
+            await self._characteristics[number].subscribe(self._notified[number].put)
+        return agreed
+
+    def _on_disconnection(self, _reason: int) -> None:
+        self._gone = True
+        self._ended.set()
+        for each in self._notified.values():
+            each.put(None)
 
 
 class _PhoneController(Controller):
@@ -137,18 +217,3 @@ class _PhoneController(Controller):
             return report
         answers = [bytes(each.scan_response_data) for each in self.box.advertising_sets.values() if each.enabled]
         return dataclasses.replace(report, data=b"".join(answers))
-
-
-class _Link(LocalLink):
-    """bumble 0.0.236 sends LE data from the sender's random address; BlueZ advertises from its public one."""
-
-    def send_acl_data(self, sender: Any, destination: Any, transport: Any, data: bytes) -> None:
-        if transport != core.PhysicalTransport.LE:
-            super().send_acl_data(sender, destination, transport, data)
-            return
-        receiver = self.find_le_controller(destination)
-        if receiver is None:
-            return
-        links = sender.le_connections.values()
-        source = next((link.self_address for link in links if link.peer_address == destination), sender.random_address)
-        asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, source, transport, data)

@@ -140,7 +140,7 @@ class Handshake:
             self._state.mix_key_and_hash(self._psk)
             return
         # The letters name the initiator's key, then the responder's.
-        ours, theirs = token if self._initiator else reversed(token)
+        ours, theirs = (token[0], token[1]) if self._initiator else (token[1], token[0])
         key = self._ephemeral if ours == "e" else self._static
         other = self._remote_ephemeral if theirs == "e" else self.remote_static
         assert other is not None

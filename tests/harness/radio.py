@@ -1,0 +1,69 @@
+"""The air in the room: the box's Bluetooth controller, which hangs on QEMU's emulated UART, and whoever else is there.
+
+The controller is there for as long as the machine runs; one that vanishes while connected would leave BlueZ with a
+connection it never gives up. Everything that is sent passes a sniffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bumble import core
+from bumble.controller import Controller
+from bumble.hci import Address
+from bumble.link import LocalLink
+from bumble.transport import open_transport
+
+from harness.sniffer import Sniffer
+
+_BOX_ADDRESS = Address("00:AA:01:00:00:01", Address.PUBLIC_DEVICE_ADDRESS)
+_LIMIT_S = 120.0
+T = TypeVar("T")
+
+
+class Radio:
+    """An event loop of its own, which the phones share, and blocking calls into it."""
+
+    def __init__(self, controller_socket: Path) -> None:
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.sniffer = Sniffer()
+        self.wait(self._switch_on(controller_socket))
+
+    def wait(self, step: Coroutine[Any, Any, T], limit_s: float = _LIMIT_S) -> T:
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(step, limit_s), self.loop).result()
+
+    def switch_off(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def _switch_on(self, controller_socket: Path) -> None:
+        self.link = _Link(self.sniffer)
+        uart = await open_transport(f"unix:{controller_socket}")
+        self.box = Controller("box", uart.source, uart.sink, link=self.link, public_address=_BOX_ADDRESS)
+        self.link.box = self.box
+
+
+class _Link(LocalLink):
+    """bumble 0.0.236 sends LE data from the sender's random address; BlueZ advertises from its public one."""
+
+    box: Controller
+
+    def __init__(self, sniffer: Sniffer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._sniffer = sniffer
+
+    def send_acl_data(self, sender: Any, destination: Any, transport: Any, data: bytes) -> None:
+        if transport != core.PhysicalTransport.LE:
+            super().send_acl_data(sender, destination, transport, data)
+            return
+        self._sniffer.hear(data, from_box=sender is self.box)
+        receiver = self.find_le_controller(destination)
+        if receiver is None:
+            return
+        links = sender.le_connections.values()
+        source = next((link.self_address for link in links if link.peer_address == destination), sender.random_address)
+        asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, source, transport, data)

@@ -1,0 +1,146 @@
+"""The app on the phone: the set-up protocol over one connection, in blocking calls.
+
+What the box sends is believed only after it was opened; a failure that the box names is an exception with its code.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.phone import CONTROL, SESSION, Connection, Gone
+from harness.setup_protocol import codes, frames
+from harness.setup_protocol.channel import Channel
+from harness.setup_protocol.handshake import ByCode, ByKey, Refused
+from harness.setup_protocol.noise import Key
+
+_LIMIT_S = 30.0
+_REFUSED = 0x0F
+Json = dict[str, Any]
+
+
+class Failed(Exception):
+    """The box answered a request with a failure (docs/ble.md, section 8)."""
+
+    def __init__(self, failure: Json) -> None:
+        super().__init__(failure)
+        self.failure = failure
+        self.code = str(failure["code"])
+
+
+@dataclass
+class Enrolment:
+    """What a phone keeps of one box: its own key for it, and the box's once that was seen."""
+
+    device_id: bytes
+    key: Key = field(default_factory=Key.generate)
+    box_key: bytes | None = None
+
+
+class SetUp:
+    """One connection with at most one session in it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.welcome: Json
+        self._channel: Channel
+        self._size = frames.frame_size(connection.mtu)
+        self._message_ids: dict[int, itertools.count[int]] = {}
+        self._request_ids = itertools.count(1)
+        self._assemblers: dict[int, frames.Assembler] = {}
+
+    def begin_by_code(self, enrolment: Enrolment, code: str) -> Json:
+        """The whole handshake of a code, up to `welcome`."""
+        self.start_by_code(enrolment, code)
+        return self.expect_welcome()
+
+    def start_by_code(self, enrolment: Enrolment, code: str) -> None:
+        handshake = ByCode(enrolment.device_id, codes.payload(code), enrolment.key)
+        self.send(SESSION, handshake.start())
+        self.send(SESSION, handshake.prove(self.message(SESSION)))
+        finish, established = handshake.finish(self.message(SESSION))
+        assert enrolment.box_key in (None, established.box_key), "this is another box"
+        enrolment.box_key = established.box_key
+        self._channel = established.channel
+        self.send(SESSION, finish)
+
+    def begin_by_key(self, enrolment: Enrolment) -> Json:
+        """The whole handshake of an enrolled key, up to `welcome`."""
+        assert enrolment.box_key is not None
+        handshake = ByKey(enrolment.device_id, enrolment.box_key, enrolment.key)
+        self.send(SESSION, handshake.start())
+        self._channel = handshake.finish(self.message(SESSION)).channel
+        return self.expect_welcome()
+
+    def expect_welcome(self, limit_s: float = _LIMIT_S) -> Json:
+        """The next message of the session itself."""
+        message = self.message(SESSION, limit_s)
+        if message[0] == _REFUSED:
+            raise Refused(json.loads(message[1:]))
+        self.welcome = self._channel.open(SESSION, message)
+        assert self.welcome["type"] == "welcome", self.welcome
+        return self.welcome
+
+    def request(self, characteristic: int, op: str, *, limit_s: float = _LIMIT_S, **fields: Any) -> Json:
+        """What the box answers with `ok`."""
+        number = self.ask(characteristic, op, **fields)
+        reply = self.notified(characteristic, limit_s)
+        assert reply["id"] == number, reply
+        if "error" in reply:
+            raise Failed(reply["error"])
+        answer = reply["ok"]
+        assert isinstance(answer, dict), reply
+        return answer
+
+    def control(self, op: str, *, limit_s: float = _LIMIT_S, **fields: Any) -> Json:
+        return self.request(CONTROL, op, limit_s=limit_s, **fields)
+
+    def ask(self, characteristic: int, op: str, **fields: Any) -> int:
+        """Sends a request without waiting for its reply; returns its number."""
+        number = next(self._request_ids)
+        self.send_sealed(characteristic, {"id": number, "op": op, **fields})
+        return number
+
+    def send_sealed(self, characteristic: int, content: Json) -> None:
+        self.send(characteristic, self._channel.seal(characteristic, content))
+
+    def value(self, characteristic: int) -> Json:
+        """Reads a characteristic, as many frames as its value has."""
+        assembler = frames.Assembler()
+        while (message := assembler.take(self.connection.read(characteristic))) is None:
+            pass
+        return self._channel.open(characteristic, message, way="read")
+
+    def notified(self, characteristic: int, limit_s: float = _LIMIT_S) -> Json:
+        """The next notification of a characteristic."""
+        return self._channel.open(characteristic, self.message(characteristic, limit_s))
+
+    def wait_for(self, characteristic: int, condition: Callable[[Json], bool], limit_s: float) -> Json:
+        """The value, as it is or as it is notified later, that fulfils the condition."""
+        deadline = time.monotonic() + limit_s
+        value = self.value(characteristic)
+        while not condition(value):
+            try:
+                value = self.notified(characteristic, max(0.0, deadline - time.monotonic()))
+            except Gone as gone:
+                raise Gone(f"{gone}; the last value was {value}") from None
+        return value
+
+    def send(self, characteristic: int, message: bytes) -> None:
+        message_id = next(self._message_ids.setdefault(characteristic, itertools.count()))
+        for frame in frames.cut(message, message_id, self._size):
+            self.connection.write(characteristic, frame)
+
+    def message(self, characteristic: int, limit_s: float = _LIMIT_S) -> bytes:
+        """The next whole message that was notified."""
+        assembler = self._assemblers.setdefault(characteristic, frames.Assembler())
+        while (message := assembler.take(self.connection.notification(characteristic, limit_s))) is None:
+            pass
+        return message
+
+    def leave(self) -> None:
+        self.connection.disconnect()
