@@ -1,7 +1,7 @@
 """The edge of the tunnel, on this host: boxes connect to one port of it, visitors to the other.
 
-Speaks with the stand-in client of tests/guest. As Cloudflare's does, it puts the visitor's address into the request, and
-knows by itself where in the box the tunnel leads.
+Speaks with the stand-in client of tests/guest. As Cloudflare's does, it puts the visitor's address into the request,
+and knows by itself where in the box the tunnel leads.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ It lies over the Debian base the way the Buildroot image has the same files, and
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,13 +17,15 @@ BINARIES = ("cofferd", "coffer-ble")
 _ACCOUNT_FILES = ("passwd", "group", "shadow", "gshadow")
 
 
-def build(base: Base, binaries: Path, output: Path, *, with_agent: bool) -> None:
+def build(base: Base, binaries: Path, output: Path, *, with_agent: bool, registrar_ca: bytes | None = None) -> None:
     """Writes the layer's squashfs to `output`; `binaries` holds the aarch64 programs."""
     with tempfile.TemporaryDirectory() as scratch:
         layer, whole = Path(scratch) / "layer", Path(scratch) / "whole"
         _place_our_files(layer, binaries)
         if with_agent:
             shutil.copytree(TESTS / "guest/root", layer, symlinks=True, dirs_exist_ok=True)
+        if registrar_ca is not None:
+            _trust(layer, registrar_ca)
         shutil.copytree(base.stage, whole, symlinks=True)
         shutil.copytree(layer, whole, symlinks=True, dirs_exist_ok=True)
         _compute_identity(layer, whole)
@@ -38,6 +41,17 @@ def _place_our_files(layer: Path, binaries: Path) -> None:
             raise ToolError(f"{binaries / name} is missing: cross-compile first")
         shutil.copy(binaries / name, layer / "usr/bin" / name)
         (layer / "usr/bin" / name).chmod(0o755)
+
+
+def _trust(layer: Path, registrar_ca: bytes) -> None:
+    """Makes the daemon believe the certificates of the test's registrar, which no public authority has signed."""
+    authority = "usr/lib/coffer-test/registrar-ca.pem"
+    (layer / authority).write_bytes(registrar_ca)
+    unit = (layer / "usr/lib/systemd/system/cofferd.service").read_text()
+    [command] = re.findall(r"^ExecStart=((?:.*\\\n)*.*)$", unit, re.MULTILINE)
+    drop_in = layer / "usr/lib/systemd/system/cofferd.service.d"
+    drop_in.mkdir(exist_ok=True)
+    (drop_in / "90-test.conf").write_text(f"[Service]\nExecStart=\nExecStart={command} --registrar-ca /{authority}\n")
 
 
 def _compute_identity(layer: Path, whole: Path) -> None:

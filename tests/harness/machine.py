@@ -83,8 +83,15 @@ class Machine:
     """A running board. `directory` keeps the evidence: the serial console, QEMU's messages, the journal."""
 
     def __init__(
-        self, parts: Parts, directory: Path, *, network: Sequence[str], kernel_words: Sequence[str] = ()
+        self,
+        parts: Parts,
+        directory: Path,
+        *,
+        network: Sequence[str],
+        kernel_words: Sequence[str] = (),
+        clock: str = "utc",
     ) -> None:
+        """`clock`: what the board's clock shows at the start, `utc` or a time."""
         directory.mkdir(parents=True)
         self.directory = directory
         # Not in `directory`: a socket's path has room for 107 bytes only.
@@ -94,10 +101,12 @@ class Machine:
         self.started_at = time.monotonic()
         arguments = command_line(parts, network=network, kernel_words=["coffer.test.bluetooth", *kernel_words])
         arguments += [
-            "-serial", f"file:{directory / 'serial.log'}", "-monitor", "none",
+            "-rtc", f"base={clock}", "-serial", f"file:{directory / 'serial.log'}", "-monitor", "none",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={sockets / 'agent'},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=coffer.test",
+            "-chardev", f"file,id=journal,path={directory / 'journal.export'}",
+            "-device", "virtserialport,chardev=journal,name=coffer.journal",
             "-chardev", f"socket,id=hci,path={self.bluetooth_socket},server=on,wait=off",
             "-device", "pci-serial,chardev=hci",
         ]  # fmt: skip

@@ -26,6 +26,7 @@ _ADDRESSES = {
 }
 _USUAL_MTU = 247
 _LIMIT_S = 60.0
+_FIND_LIMIT_S = 120.0
 # Core specification 5.4, vol 4, part E, 7.8.53: bit 4 of Advertising_Event_Properties.
 _USE_LEGACY_ADVERTS = 0x10
 Report = HCI_LE_Extended_Advertising_Report_Event.Report
@@ -63,9 +64,9 @@ class Phone:
         self._radio = radio
         self._device: Device = radio.wait(self._switch_on(name))
 
-    def find(self, service: str = SERVICE) -> Sighting:
+    def find(self, service: str = SERVICE, *, limit_s: float = _FIND_LIMIT_S) -> Sighting:
         """Scans actively until a box that offers `service` has also told its name."""
-        return self._radio.wait(self._find(service))
+        return self._radio.wait(self._find(service), limit_s)
 
     def sees_nothing(self, for_s: float) -> bool:
         """Whether no box is heard for so long."""
@@ -82,9 +83,10 @@ class Phone:
     def info(self) -> bytes:
         return self.read(self.find(), SERVICE, uuid(INFO))
 
-    def connect(self, mtu: int = _USUAL_MTU) -> Connection:
+    def connect(self, mtu: int = _USUAL_MTU, *, limit_s: float = _FIND_LIMIT_S) -> Connection:
         """Finds a box, connects, and subscribes to all characteristics that notify."""
-        return Connection(self._radio, self._radio.wait(self._connect(self.find().address)), mtu)
+        sighting = self.find(limit_s=limit_s)
+        return Connection(self._radio, self._radio.wait(self._connect(sighting.address)), mtu)
 
     async def _switch_on(self, name: str) -> Device:
         public, random = _ADDRESSES[name]

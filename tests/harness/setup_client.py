@@ -85,6 +85,16 @@ class SetUp:
         assert self.welcome["type"] == "welcome", self.welcome
         return self.welcome
 
+    def welcome_when(self, condition: Callable[[Json], bool], limit_s: float = _LIMIT_S) -> Json:
+        """The latest `welcome` that fulfils the condition; the box sends it again with every change."""
+        deadline = time.monotonic() + limit_s
+        while not condition(self.welcome):
+            try:
+                self.expect_welcome(max(0.0, deadline - time.monotonic()))
+            except Gone as gone:
+                raise Gone(f"{gone}; the last welcome was {self.welcome}") from None
+        return self.welcome
+
     def request(self, characteristic: int, op: str, *, limit_s: float = _LIMIT_S, **fields: Any) -> Json:
         """What the box answers with `ok`."""
         number = self.ask(characteristic, op, **fields)

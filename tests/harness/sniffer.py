@@ -41,5 +41,5 @@ class Sniffer:
         return {"raw": b"".join(self._raw), **streams}
 
     def attributes(self) -> set[int]:
-        """The handles over which anything went."""
-        return {handle for _, handle in self._bodies}
+        """The handles over which messages went, or what is longer than one frame's head."""
+        return {handle for (_, handle), parts in self._bodies.items() if any(parts)}

@@ -1,7 +1,9 @@
-"""The one emulated box that all system tests share, from its first start to its last.
+"""The two emulated boxes of the system tests, each from its first start to its last.
 
-The tests tell one story in the order of their files: first start, claim, power cut. Each later one needs the earlier,
-so the run stops at the first failure (tests/run-system passes -x).
+The tests tell two stories in the order of their files. A box with a cable: first start, claim, power cut (1 to 3). And
+one that is set up over Bluetooth, without a cable: set-up, back by itself, moving house (4 to 6). Each later test needs
+the earlier ones of its story, so the run stops at the first failure (tests/run-system passes -x). One machine runs at a
+time.
 """
 
 from __future__ import annotations
@@ -12,61 +14,139 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from handset import Handset
 
 from harness import base, disks, layer
 from harness.api import Api
-from harness.machine import Machine, Parts
+from harness.cloud import Cloud
+from harness.edge import Edge
+from harness.machine import Machine, Parts, free_port, houses, lan
 from harness.phone import Phone
+from harness.radio import Radio
+from harness.sniffer import Sniffer
 from harness.tools import PROJECT
 
 _EVIDENCE = PROJECT / "build" / "system-test"
 _NVME_SIZE = 2 * 1024**3
 # Between `coffer.target` and the first answer lies nothing but the forwarded port.
 _ANSWER_LIMIT_S = 60.0
+# As tests/guest has it, in `cloudflared`.
+_HTTPS, _EDGE = 443, 7844
 
 
 class Box:
     """The appliance as its owner has it: disks that persist, and a machine that is on or off."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, evidence: Path) -> None:
         self.parts = parts
+        self.evidence = evidence
         self._starts = 0
         self.machine: Machine
+        self.radio: Radio
         self.phone: Phone
         self.api: Api
 
     def switch_on(self) -> None:
         """Starts the machine and returns once systemd has nothing left to do."""
-        self._starts += 1
-        self.machine = Machine(self.parts, _EVIDENCE / f"start-{self._starts}")
-        self.phone = Phone(self.machine.bluetooth_socket)
-        self.api = Api(self.machine.host_port)
-        self.machine.wait_until_up()
-        self.machine.agent.run("systemctl is-system-running --wait", limit_s=300)
+        port = free_port()
+        self._start(Machine(self.parts, self._next_start(), network=lan(port)))
+        self.api = Api(port)
         self.api.wait_until_up(_ANSWER_LIMIT_S)
 
     def cut_power(self) -> None:
         self.machine.cut_power()
-        self.phone.switch_off()
+        self.radio.switch_off()
 
     def sh(self, command: str) -> str:
         """A command as root in the box that has to succeed."""
         return self.machine.agent.output(command)
 
+    def _next_start(self) -> Path:
+        self._starts += 1
+        return self.evidence / f"start-{self._starts}"
+
+    def _start(self, machine: Machine) -> None:
+        self.machine = machine
+        self.radio = Radio(machine.bluetooth_socket)
+        self.phone = Phone(self.radio)
+        machine.wait_until_up()
+        machine.agent.run("systemctl is-system-running --wait", limit_s=300)
+
+
+class WirelessBox(Box):
+    """A box without a cable, with houses around it whose Wi-Fi leads to the cloud of the test and nowhere else."""
+
+    def __init__(self, parts: Parts, evidence: Path, cloud: Cloud, edge: Edge) -> None:
+        super().__init__(parts, evidence)
+        self.cloud = cloud
+        self.edge = edge
+        # Through the tunnel: there is no other way to it.
+        self.api = Api(edge.visitor_port)
+        self.sniffers: list[Sniffer] = []
+        self.houses = {"home", "modern", "hidden"}
+
+    def switch_on(self, clock: str = "utc") -> None:
+        network = houses({_HTTPS: self.cloud.port, _EDGE: self.edge.tunnel_port})
+        words = ["coffer.test.houses"]
+        self._start(Machine(self.parts, self._next_start(), network=network, kernel_words=words, clock=clock))
+        self.sniffers.append(self.radio.sniffer)
+        for house in sorted(self.houses):
+            self.sh(f"systemctl start coffer-test-house@{house}")
+
+    def cut_power(self) -> None:
+        self.keep_what_programs_were_started_with()
+        super().cut_power()
+
+    def cut_power_at_once(self) -> None:
+        """For a moment that must not pass."""
+        super().cut_power()
+
+    def keep_what_programs_were_started_with(self) -> None:
+        (self.machine.directory / "started").write_text(self.sh("cat /run/coffer-test-started"))
+
+
+def _new_parts(evidence: Path, *, registrar_ca: bytes | None = None) -> Parts:
+    """A box that was just put together: our layer, a card from the flasher, a drive from the shop."""
+    shutil.rmtree(evidence, ignore_errors=True)
+    evidence.mkdir(parents=True)
+    parts = Parts(base.prepare(), evidence / "layer.squashfs", evidence / "sd.img", evidence / "nvme.img")
+    layer.build(parts.base, Path(os.environ["COFFER_BIN_DIR"]), parts.layer, with_agent=True, registrar_ca=registrar_ca)
+    disks.make_sd_card(parts.sd_card)
+    disks.make_blank(evidence / "nvme.img", _NVME_SIZE)
+    return parts
+
 
 @pytest.fixture(scope="session")
 def box() -> Iterator[Box]:
-    shutil.rmtree(_EVIDENCE, ignore_errors=True)
-    _EVIDENCE.mkdir(parents=True)
-    binaries = Path(os.environ["COFFER_BIN_DIR"])
-    parts = Parts(base.prepare(), _EVIDENCE / "layer.squashfs", _EVIDENCE / "sd.img", _EVIDENCE / "nvme.img")
-    layer.build(parts.base, binaries, parts.layer, with_agent=True)
-    disks.make_sd_card(parts.sd_card)
-    disks.make_blank(_EVIDENCE / "nvme.img", _NVME_SIZE)
-
-    box = Box(parts)
+    """The one with a cable. The last test of its story switches it off."""
+    evidence = _EVIDENCE / "cable"
+    box = Box(_new_parts(evidence), evidence)
     box.switch_on()
     yield box
     if box.machine.is_running():
         box.machine.save_journal()
         box.cut_power()
+
+
+@pytest.fixture(scope="session")
+def wireless_box() -> Iterator[WirelessBox]:
+    """The one that is set up over Bluetooth. Its clock stands in the past, as one without a battery does."""
+    evidence, cloud_files = _EVIDENCE / "wireless", _EVIDENCE / "cloud"
+    shutil.rmtree(cloud_files, ignore_errors=True)
+    cloud = Cloud(Path(os.environ["COFFER_HOST_BIN_DIR"]), cloud_files)
+    edge = Edge()
+    parts = _new_parts(evidence, registrar_ca=cloud.authority.pem)
+    box = WirelessBox(parts, evidence, cloud, edge)
+    box.switch_on(clock="2025-01-01T12:00:00")
+    yield box
+    if box.machine.is_running():
+        box.machine.save_journal()
+        box.cut_power()
+    edge.close()
+    cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def handset(wireless_box: WirelessBox) -> Handset:
+    """The phone of the owner of the box without a cable."""
+    return Handset(wireless_box)

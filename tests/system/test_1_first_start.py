@@ -9,8 +9,6 @@ from conftest import Box
 
 from harness import disks
 
-SERVICE = "c0ffe700-5a1e-4b8e-9c3d-6f2b1d8a4e01"
-INFO = "c0ffe701-5a1e-4b8e-9c3d-6f2b1d8a4e01"
 UNITS = (
     "cofferd", "coffer-ble", "coffer-storage", "coffer-firstboot", "coffer-claimed", "coffer-machine-id", "cloudflared",
 )  # fmt: skip
@@ -19,7 +17,7 @@ FLAG_CLAIMED, FLAG_UNLOCKED, FLAG_NO_DAEMON = 0x01, 0x02, 0x80
 
 def info(box: Box) -> bytes:
     """The `info` characteristic as a phone reads it over the air."""
-    return box.phone.read(box.phone.find(SERVICE), SERVICE, INFO)
+    return box.phone.info()
 
 
 def test_everything_is_running_and_nothing_failed(box: Box) -> None:
@@ -83,7 +81,7 @@ def test_only_the_setup_service_may_change_the_network(box: Box) -> None:
 
 
 def test_phone_finds_the_box_by_service_and_name(box: Box) -> None:
-    sighting = box.phone.find(SERVICE)
+    sighting = box.phone.find()
     assert sighting.name == f"Coffer-{box.api.health()['device_id'][-4:].upper()}"
     assert sighting.legacy
 

@@ -1,4 +1,4 @@
-"""The client of SRP-6a over the 4096-bit group of RFC 5054 with SHA-256, every integer at its full width."""
+"""The client of SRP-6a as docs/srp.md fixes it: 4096-bit group of RFC 5054, SHA-256, integers at full width."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODULUS = int(
     16,
 )
 _G = 5
-WIDTH = 512
+WIDTH, _SALT = 512, 16
 
 
 class NotTheBox(Exception):
@@ -48,9 +48,9 @@ class Client:
         self.public = pad(pow(_G, exponent, MODULUS))
 
     def answer(self, salt: bytes, box_public: bytes) -> Proof:
-        b = int.from_bytes(box_public, "big")
+        b = _number(box_public)
         scrambler = _number(_hash(self.public, box_public))
-        if len(box_public) != WIDTH or b >= MODULUS or b % MODULUS == 0 or scrambler == 0:
+        if len(salt) != _SALT or len(box_public) != WIDTH or not 0 < b < MODULUS or scrambler == 0:
             raise NotTheBox("the challenge of the box is not acceptable")
         x = private_exponent(self._identity, self._password, salt)
         base = (b - multiplier() * pow(_G, x, MODULUS)) % MODULUS

@@ -1,7 +1,7 @@
 """Writes down the arguments and the environment of every process of the box, for the test to search.
 
-The kernel tells of each start of a program (its process connector); a look at all of them now and then finds who changes
-its own arguments later.
+The kernel tells of each start of a program (its process connector); a look at all of them now and then finds who
+changes its own arguments later.
 """
 
 import os
@@ -20,7 +20,10 @@ SWEEP_EVERY_S = 5.0
 
 
 def main() -> None:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR) as events, open(sys.argv[1], "wb") as out:
+    with (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR) as events,
+        open(sys.argv[1], "wb") as out,
+    ):
         os.chmod(sys.argv[1], 0o600)
         events.bind((0, CN_IDX_PROC))
         events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
