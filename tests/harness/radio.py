@@ -41,13 +41,13 @@ class Radio:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
     async def _switch_on(self, controller_socket: Path) -> None:
-        self.link = _Link(self.sniffer)
+        self.link = Link(self.sniffer)
         uart = await open_transport(f"unix:{controller_socket}")
         self.box = Controller("box", uart.source, uart.sink, link=self.link, public_address=_BOX_ADDRESS)
         self.link.box = self.box
 
 
-class _Link(LocalLink):
+class Link(LocalLink):
     """bumble 0.0.236 sends LE data from the sender's random address; BlueZ advertises from its public one."""
 
     box: Controller

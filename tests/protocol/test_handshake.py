@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from small_box import CODE, DEVICE_ID, WRONG_CODE, Box
 
 from harness.setup_protocol import srp
 from harness.setup_protocol.channel import Channel, NotSealed, Replayed
 from harness.setup_protocol.handshake import ByCode, ByKey, Established, OutOfOrder, Refused
-from harness.setup_protocol.noise import Handshake, Key, NotAuthentic
+from harness.setup_protocol.noise import Key, NotAuthentic
 
-DEVICE_ID = bytes(range(16))
-CODE, WRONG_CODE = b"ABCDEFGH23", b"ABCDEFGH24"
 SESSION, CONTROL = 2, 9
-
-
-class Box:
-    """Proves that it knows `code`, as far as the other side knows it."""
-
-    def __init__(self, code: bytes = CODE) -> None:
-        self.static = Key.generate()
-        self._salt, self._exponent = b"s" * 16, 2**255 + 12345
-        self._verifier = pow(5, srp.private_exponent(DEVICE_ID, code, self._salt), srp.MODULUS)
-
-    def challenge(self, start: bytes) -> bytes:
-        public = (srp.multiplier() * self._verifier + pow(5, self._exponent, srp.MODULUS)) % srp.MODULUS
-        self._start, self._challenge = start, b"\x02" + self._salt + srp.pad(public)
-        return self._challenge
-
-    def accept(self, message: bytes) -> bytes:
-        phone, box = self._start[2:], self._challenge[17:]
-        scrambler = int.from_bytes(hashlib.sha256(phone + box).digest(), "big")
-        base = int.from_bytes(phone, "big") * pow(self._verifier, scrambler, srp.MODULUS)
-        secret = pow(base, self._exponent, srp.MODULUS)
-        proof = srp.proof(DEVICE_ID, self._salt, phone, box, secret)
-        if message[1:33] != proof.m1:
-            return b"\x0f" + json.dumps({"code": "wrong_code", "happened": "", "try": ""}).encode()
-        transcript = hashlib.sha256(self._start + self._challenge + proof.m1 + proof.m2).digest()
-        psk = HKDF(SHA256(), 32, salt=None, info=b"coffer ble psk 1").derive(proof.key)
-        self._noise = Handshake(
-            "XXpsk3", initiator=False, prologue=b"coffer ble 1" + transcript, static=self.static, psk=psk
-        )
-        self._noise.read(message[33:])
-        return b"\x04" + proof.m2 + self._noise.write()
-
-    def finish(self, message: bytes) -> tuple[Channel, bytes | None]:
-        self._noise.read(message[1:])
-        receiving, sending = self._noise.split()
-        return Channel(sending, receiving), self._noise.remote_static
-
-    def resume(self, message: bytes) -> tuple[bytes, Channel]:
-        noise = Handshake("IK", initiator=False, prologue=b"coffer ble 1 resume" + DEVICE_ID, static=self.static)
-        noise.read(message[2:])
-        reply = b"\x07" + noise.write()
-        receiving, sending = noise.split()
-        return reply, Channel(sending, receiving)
 
 
 def pair(box: Box, phone_key: Key) -> tuple[Established, Channel]:

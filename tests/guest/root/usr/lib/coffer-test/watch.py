@@ -16,7 +16,7 @@ CN_IDX_PROC, CN_VAL_PROC = 1, 1
 PROC_CN_MCAST_LISTEN, PROC_EVENT_EXEC = 1, 2
 NETLINK_HEADER, CONNECTOR_HEADER = struct.Struct("=IHHII"), struct.Struct("=IIIIHH")
 EVENT = struct.Struct("=IIQII")
-SWEEP_EVERY_S = 5.0
+SWEEP_EVERY_S = 30.0
 
 
 def main() -> None:
