@@ -30,7 +30,8 @@ class Channel:
 
     def seal(self, characteristic: int, content: dict[str, Any]) -> bytes:
         counter, self._next = self._next, self._next + 1
-        ciphertext = self._sending.seal(counter, bytes([characteristic]), json.dumps(content).encode())
+        plaintext = json.dumps(content, separators=(",", ":")).encode()
+        ciphertext = self._sending.seal(counter, bytes([characteristic]), plaintext)
         return bytes([_SEALED]) + counter.to_bytes(_COUNTER, "big") + ciphertext
 
     def open(self, characteristic: int, message: bytes, *, way: str = "notify") -> dict[str, Any]:
