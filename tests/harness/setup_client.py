@@ -52,21 +52,21 @@ class SetUp:
         self._message_ids: dict[int, itertools.count[int]] = {}
         self._request_ids = itertools.count(1)
         self._assemblers: dict[int, frames.Assembler] = {}
+        self._newest: dict[int, tuple[int, Json]] = {}
 
     def begin_by_code(self, enrolment: Enrolment, code: str) -> Json:
         """The whole handshake of a code, up to `welcome`."""
-        self.start_by_code(enrolment, code)
-        return self.expect_welcome()
-
-    def start_by_code(self, enrolment: Enrolment, code: str) -> None:
         handshake = ByCode(enrolment.device_id, codes.payload(code), enrolment.key)
         self.send(SESSION, handshake.start())
         self.send(SESSION, handshake.prove(self.message(SESSION)))
-        finish, established = handshake.finish(self.message(SESSION))
+        finish, established = handshake.finish(self._answer())
         assert enrolment.box_key in (None, established.box_key), "this is another box"
-        enrolment.box_key = established.box_key
         self._channel = established.channel
         self.send(SESSION, finish)
+        welcome = self._first_welcome()
+        # Not before: until then nothing is granted.
+        enrolment.box_key = established.box_key
+        return welcome
 
     def begin_by_key(self, enrolment: Enrolment) -> Json:
         """The whole handshake of an enrolled key, up to `welcome`."""
@@ -74,25 +74,19 @@ class SetUp:
         handshake = ByKey(enrolment.device_id, enrolment.box_key, enrolment.key)
         self.send(SESSION, handshake.start())
         self._channel = handshake.finish(self.message(SESSION)).channel
-        return self.expect_welcome()
-
-    def expect_welcome(self, limit_s: float = _LIMIT_S) -> Json:
-        """The next message of the session itself."""
-        message = self.message(SESSION, limit_s)
-        if message[0] == _REFUSED:
-            raise Refused(json.loads(message[1:]))
-        self.welcome = self._channel.open(SESSION, message)
-        assert self.welcome["type"] == "welcome", self.welcome
-        return self.welcome
+        return self._first_welcome()
 
     def welcome_when(self, condition: Callable[[Json], bool], limit_s: float = _LIMIT_S) -> Json:
         """The latest `welcome` that fulfils the condition; the box sends it again with every change."""
         deadline = time.monotonic() + limit_s
         while not condition(self.welcome):
             try:
-                self.expect_welcome(max(0.0, deadline - time.monotonic()))
+                message = self.message(SESSION, max(0.0, deadline - time.monotonic()))
             except Gone as gone:
                 raise Gone(f"{gone}; the last welcome was {self.welcome}") from None
+            # `refused` is meant for somebody else who is connected.
+            if message[0] != _REFUSED:
+                self._read_welcome(message)
         return self.welcome
 
     def request(self, characteristic: int, op: str, *, limit_s: float = _LIMIT_S, **fields: Any) -> Json:
@@ -123,11 +117,13 @@ class SetUp:
         assembler = frames.Assembler()
         while (message := assembler.take(self.connection.read(characteristic))) is None:
             pass
-        return self._channel.open(characteristic, message, way="read")
+        number, content = self._channel.open_numbered(characteristic, message, way="read")
+        return self._keep_newer(characteristic, number, content)
 
     def notified(self, characteristic: int, limit_s: float = _LIMIT_S) -> Json:
-        """The next notification of a characteristic."""
-        return self._channel.open(characteristic, self.message(characteristic, limit_s))
+        """The next notification of a characteristic. One that is older than what was read since gives way to that."""
+        number, content = self._channel.open_numbered(characteristic, self.message(characteristic, limit_s))
+        return self._keep_newer(characteristic, number, content)
 
     def wait_for(self, characteristic: int, condition: Callable[[Json], bool], limit_s: float) -> Json:
         """The value, as it is or as it is notified later, that fulfils the condition."""
@@ -151,6 +147,27 @@ class SetUp:
         while (message := assembler.take(self.connection.notification(characteristic, limit_s))) is None:
             pass
         return message
+
+    def _keep_newer(self, characteristic: int, number: int, content: Json) -> Json:
+        if number >= self._newest.get(characteristic, (0, content))[0]:
+            self._newest[characteristic] = number, content
+        return self._newest[characteristic][1]
+
+    def _answer(self) -> bytes:
+        """To a handshake that the box has begun to answer: `busy` is then meant for somebody else."""
+        while (message := self.message(SESSION))[0] == _REFUSED:
+            refused = Refused(json.loads(message[1:]))
+            if refused.code != "busy":
+                raise refused
+        return message
+
+    def _first_welcome(self) -> Json:
+        return self._read_welcome(self._answer())
+
+    def _read_welcome(self, message: bytes) -> Json:
+        self.welcome = self._channel.open(SESSION, message)
+        assert self.welcome["type"] == "welcome", self.welcome
+        return self.welcome
 
     def leave(self) -> None:
         self.connection.disconnect()

@@ -139,10 +139,10 @@ class BoxOnTheAir(Radio):
             outcome: Json = {"ok": {}}
         else:
             outcome = {"error": {"code": "invalid", "happened": "no", "try": "another"}}
-        await self._notify(number, self._channel.seal(number, {"id": request["id"], **outcome}))
         if request["op"] == "connect":
             self.status = {"state": "connected", "filling": "y" * 700}
             await self._notify(WIFI_STATUS, self._channel.seal(WIFI_STATUS, self.status))
+        await self._notify(number, self._channel.seal(number, {"id": request["id"], **outcome}))
 
     async def _welcome(self) -> None:
         await self._notify(SESSION, self._channel.seal(SESSION, {"type": "welcome", "claimed": False}))

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.setup_protocol.noise import Handshake, Key, NotAuthentic
+from harness.tools import PROJECT
 
-VECTORS = json.loads((Path(__file__).parent / "noise.json").read_text())["vectors"]
+VECTORS = json.loads((PROJECT / "crypto/vectors/noise.json").read_text())
 PATTERNS = {"Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s": ("XXpsk3", 3), "Noise_IK_25519_ChaChaPoly_BLAKE2s": ("IK", 2)}
 
 
 def side(vector: dict[str, Any], role: str) -> Handshake:
     pattern, _ = PATTERNS[vector["protocol_name"]]
-    remote = vector.get(f"{role}_remote_static")
-    psks = vector.get(f"{role}_psks")
+    responder = Key.from_bytes(bytes.fromhex(vector["resp_static"]))
+    knows_responder = pattern == "IK" and role == "init"
+    psk = vector.get("psk")
     return Handshake(
         pattern,
         initiator=role == "init",
-        prologue=bytes.fromhex(vector[f"{role}_prologue"]),
+        prologue=bytes.fromhex(vector["prologue"]),
         static=Key.from_bytes(bytes.fromhex(vector[f"{role}_static"])),
         ephemeral=Key.from_bytes(bytes.fromhex(vector[f"{role}_ephemeral"])),
-        remote_static=bytes.fromhex(remote) if remote else None,
-        psk=bytes.fromhex(psks[0]) if psks else None,
+        remote_static=responder.public if knows_responder else None,
+        psk=bytes.fromhex(psk) if psk else None,
     )
 
 

@@ -72,6 +72,16 @@ def test_value_is_read_in_frames_and_its_change_awaited(air: BoxOnTheAir) -> Non
     app.leave()
 
 
+def test_notification_that_is_older_than_what_was_read_counts_for_nothing(air: BoxOnTheAir) -> None:
+    app = begun(Phone(air), Enrolment(DEVICE_ID))
+    with pytest.raises(Failed):
+        app.request(WIFI_CONFIG, "connect", ssid="QQ")
+    air.status = {"state": "later"}
+    assert app.value(WIFI_STATUS)["state"] == "later"
+    assert app.notified(WIFI_STATUS)["state"] == "later"
+    app.leave()
+
+
 def test_sniffer_hears_everything_and_no_secret(air: BoxOnTheAir) -> None:
     app = begun(Phone(air), Enrolment(DEVICE_ID))
     app.ask(WIFI_CONFIG, "connect", ssid="QQ", password=SECRET)

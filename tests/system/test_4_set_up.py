@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from bumble.att import ATT_Error
+from bumble.att import ATT_READ_NOT_PERMITTED_ERROR, ATT_Error
 from conftest import WirelessBox
 from handset import (
     FLAG_CLAIMED,
@@ -37,6 +39,7 @@ from harness.setup_protocol import codes
 from harness.setup_protocol.handshake import Refused
 
 SCAN_LIMIT_S = 120.0
+REFUSED = 0x0F
 WRITABLE = (SESSION, WIFI_SCAN, WIFI_CONFIG, USER_TOKEN, CONTROL)
 READABLE = (WIFI_SCAN, WIFI_STATUS, SERVER_URL, REGISTRATION)
 
@@ -54,10 +57,9 @@ def test_fresh_box_has_no_owner_and_takes_a_code(wireless_box: WirelessBox) -> N
 def test_nothing_but_info_can_be_read_without_a_session(handset: Handset) -> None:
     app = handset.connect()
     for characteristic in READABLE:
-        try:
-            assert app.connection.read(characteristic) == b""
-        except ATT_Error:
-            continue
+        with pytest.raises(ATT_Error) as refused:
+            app.connection.read(characteristic)
+        assert refused.value.error_code == ATT_READ_NOT_PERMITTED_ERROR
     app.leave()
 
 
@@ -69,6 +71,8 @@ def test_nonsense_on_any_characteristic_changes_nothing(wireless_box: WirelessBo
                 app.connection.write(characteristic, nonsense)
             except ATT_Error:
                 continue
+    message = app.message(SESSION)
+    assert (message[0], json.loads(message[1:])["code"]) == (REFUSED, "malformed_frame")
     app.leave()
     assert flags(wireless_box) & (FLAG_CLAIMED | FLAG_CODES_ACCEPTED | FLAG_NO_DAEMON) == FLAG_CODES_ACCEPTED
     assert wireless_box.sh("systemctl show -P NRestarts coffer-ble") == "0"

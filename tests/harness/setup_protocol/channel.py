@@ -34,8 +34,11 @@ class Channel:
         ciphertext = self._sending.seal(counter, bytes([characteristic]), plaintext)
         return bytes([_SEALED]) + counter.to_bytes(_COUNTER, "big") + ciphertext
 
-    def open(self, characteristic: int, message: bytes, *, way: str = "notify") -> dict[str, Any]:
-        """`way`: a read takes several frames, and a notification that was sealed later may overtake it."""
+    def open(self, characteristic: int, message: bytes) -> dict[str, Any]:
+        return self.open_numbered(characteristic, message)[1]
+
+    def open_numbered(self, characteristic: int, message: bytes, *, way: str = "notify") -> tuple[int, dict[str, Any]]:
+        """With its number, for `way`: what is read may be overtaken by a notification, and then counts for nothing."""
         if message[0] != _SEALED:
             raise NotSealed(message.hex())
         counter = int.from_bytes(message[1 : 1 + _COUNTER], "big")
@@ -45,4 +48,4 @@ class Channel:
         self._highest[characteristic, way] = counter
         content = json.loads(plaintext)
         assert isinstance(content, dict), content
-        return content
+        return counter, content
