@@ -94,6 +94,8 @@ class BoxOnTheAir(Radio):
         name = (AdvertisingData.COMPLETE_LOCAL_NAME, b"Coffer-0E0F")
         await self._device.start_advertising(
             auto_restart=True,
+            advertising_interval_min=20,
+            advertising_interval_max=20,
             advertising_data=bytes(AdvertisingData([(AdvertisingData.FLAGS, b"\x06"), services])),
             scan_response_data=bytes(AdvertisingData([name])),
         )
