@@ -22,3 +22,8 @@ cross_toolchain() {
 target_dir() {
     echo "${CARGO_TARGET_DIR:-$PWD/target}"
 }
+
+# Whether this Node.js builds the set-up page. Debian 13's does; Debian 12's own is older.
+node_is_new_enough() {
+    node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
+}

@@ -13,6 +13,7 @@ export default defineConfig({
     },
   },
   test: {
+    reporters: ["default", "./test/counts.ts"],
     include: ["test/**/*.test.ts", "e2e/**/*.test.ts"],
     // Browsers and the arithmetic of 4096 bits on a busy machine.
     testTimeout: 60_000,

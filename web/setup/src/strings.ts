@@ -259,6 +259,7 @@ export const strings = {
     print: "Print",
     copy: "Copy",
     copied: "Copied. Paste it into your password manager, not into a note.",
+    notCopied: "The browser did not allow it. Print it, or write it down.",
     advice: "Keep it away from the box, on paper or in a password manager.",
     kept: "I have printed it, written it down or stored it.",
     keptMissing: "Without it, a forgotten master password means that everything is lost.",

@@ -31,17 +31,24 @@ export async function begin(app: App): Promise<void> {
 
 async function pick(app: App): Promise<boolean> {
   if (!(await app.choose())) return false;
-  await look(app);
+  try {
+    await look(app);
+  } catch (error) {
+    // Free for others, while this one thinks.
+    app.forgetBox();
+    throw error;
+  }
   return true;
 }
 
-async function look(app: App, refused = false): Promise<void> {
+// `refused`: the box does not know our key. `waiting`: the screen of a box that is not ready is there already.
+async function look(app: App, { refused = false, waiting = false } = {}): Promise<void> {
   const entrance = await app.theBox().look(refused);
   switch (entrance.way) {
     case "update_page":
       return app.show(updatePageScreen(app));
     case "not_ready":
-      return app.show(notReadyScreen(app, () => look(app)));
+      return waiting ? undefined : app.show(notReadyScreen(app, () => look(app, { waiting: true })));
     case "owned":
       return app.show(ownedScreen(app, () => look(app)));
     case "code":
@@ -62,7 +69,7 @@ async function enterByKey(app: App, entrance: Extract<Entrance, { way: "key" }>)
     await entered(app, await app.theBox().enterByKey(entrance.known));
   } catch (error) {
     // This phone was removed, or the box was erased: what the box says of itself decides how to go on.
-    if (error instanceof Refused && error.failure.code === "not_enrolled") return look(app, true);
+    if (error instanceof Refused && error.failure.code === "not_enrolled") return look(app, { refused: true });
     throw error;
   }
 }
@@ -84,7 +91,7 @@ async function entered(app: App, client: Client): Promise<void> {
     app.client = undefined;
     app.show(lostScreen(app, failurePanel(reason), () => reconnect(app)));
   });
-  await client.setClock(new Date());
+  await unlessRefused(client.setClock(new Date()));
   const country = client.session.welcome.country ?? (await suggestCountry(client));
   const { claimed, enrolled, access } = client.session.welcome;
   if (claimed && !enrolled) return app.show(enrollScreen(app, () => overview(app)));
@@ -110,8 +117,17 @@ function keepAwake(client: Client): () => void {
 // A guess that a person can correct on the next screen; radios are silent without any.
 async function suggestCountry(client: Client): Promise<string | undefined> {
   const guess = guessCountry(Intl.DateTimeFormat().resolvedOptions().timeZone, navigator.language);
-  if (guess !== undefined) await client.setCountry(guess);
+  if (guess !== undefined) await unlessRefused(client.setCountry(guess));
   return guess;
+}
+
+// For what helps and is not needed: a later step says so if it was needed after all.
+async function unlessRefused(request: Promise<void>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+  }
 }
 
 function setUpWifi(app: App, country: string | undefined): void {

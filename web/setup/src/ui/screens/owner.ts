@@ -113,8 +113,13 @@ export function recoveryKeyScreen(app: App, options: { claimed: Claimed; kept: (
   const { recoveryKey, username } = options.claimed;
   const key = h("p", { class: "secret", tabindex: 0, role: "group", "aria-label": words.label }, inGroups(recoveryKey));
   const copy = secondaryButton(words.copy, () => {
-    void navigator.clipboard.writeText(recoveryKey).then(() => app.announce(words.copied));
+    navigator.clipboard.writeText(recoveryKey).then(
+      () => told(words.copied),
+      () => told(words.notCopied),
+    );
   });
+  const copied = h("p", { class: "hint", role: "status" });
+  const told = (text: string) => (copied.textContent = text);
   const id = uniqueId("kept");
   const kept = h("input", { type: "checkbox", id, "aria-describedby": `${id}-problem` });
   const problem = h("p", { id: `${id}-problem`, class: "problem", hidden: true }, words.keptMissing);
@@ -141,6 +146,7 @@ export function recoveryKeyScreen(app: App, options: { claimed: Claimed; kept: (
       paragraph(words.lead, "lead"),
       key,
       h("div", { class: "pair" }, secondaryButton(words.print, () => window.print()), copy),
+      copied,
       paragraph(words.advice, "hint"),
       form,
       sheet(app, recoveryKey, username),
