@@ -13,7 +13,9 @@ export class Link {
   readonly #notified = new Map<Channel, Reassembler>();
   readonly #nextId = new Map<Channel, number>();
   readonly #queues = new Map<string, Promise<unknown>>();
-  #listener: MessageListener = () => undefined;
+  // Without one, messages are of no interest, or wait for the next one.
+  #listener: MessageListener | undefined;
+  #held: { channel: Channel; message: Bytes }[] | undefined;
   // Nothing tells a web page the MTU. But a frame of n bytes from the box proves one of n + 3 or more, and the box's
   // first long message comes before the second of ours.
   #frameBytes = MIN_FRAME_BYTES;
@@ -33,9 +35,17 @@ export class Link {
     return link;
   }
 
-  // One listener: first the handshake's, then the session's.
+  // One listener at a time: the steps of a handshake, then the session. What was held comes first.
   listen(listener: MessageListener): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
     this.#listener = listener;
+    for (const { channel, message } of held) this.#deliver(channel, message);
+  }
+
+  // Keeps what comes until somebody listens again: the box does not wait between the last step and its welcome.
+  hold(): void {
+    this.#held = [];
   }
 
   // Resolves when the box has the whole message.
@@ -78,11 +88,16 @@ export class Link {
     this.#learnFrameSize(frame);
     try {
       const message = this.#notified.get(channel)?.accept(frame, performance.now());
-      if (message !== undefined) this.#listener(channel, message);
+      if (message !== undefined) this.#deliver(channel, message);
     } catch (error) {
       // The message is lost, and whoever waits for it runs into a time-out. Reads repair what is only a value.
       if (!(error instanceof FrameError)) throw error;
     }
+  }
+
+  #deliver(channel: Channel, message: Bytes): void {
+    if (this.#held === undefined) this.#listener?.(channel, message);
+    else this.#held.push({ channel, message });
   }
 
   #learnFrameSize(frame: Bytes): void {

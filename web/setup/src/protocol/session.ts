@@ -103,7 +103,9 @@ class Answers {
     // Listened to before it is sent: the answer may be faster than the end of the last write.
     const answered = new Promise<Bytes>((resolve) => {
       this.#link.listen((channel, answer) => {
-        if (channel === Channel.session) resolve(answer);
+        if (channel !== Channel.session) return;
+        this.#link.hold();
+        resolve(answer);
       });
     });
     await this.#link.send(Channel.session, message);
@@ -155,6 +157,8 @@ export class Session {
   static async begin(link: Link, keys: Split, finish?: Bytes): Promise<Session> {
     const session = new Session(link, keys);
     const welcomed = new Promise<void>((resolve) => {
+      // It may have been there before we listened.
+      if (session.#welcome !== undefined) resolve();
       session.onValue(Channel.session, () => resolve());
     });
     if (finish !== undefined) await link.send(Channel.session, finish);

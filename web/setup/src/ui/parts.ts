@@ -199,6 +199,12 @@ export function paragraph(text: string, kind = ""): HTMLParagraphElement {
   return h("p", { class: kind === "" ? undefined : kind }, text);
 }
 
+// Something to be careful about.
 export function notice(text: string): HTMLElement {
   return h("p", { class: "notice" }, text);
+}
+
+// Something good to know.
+export function note(text: string): HTMLElement {
+  return h("p", { class: "note" }, text);
 }

@@ -4,7 +4,7 @@ import type { Registration, ServerUrl, WifiStatus } from "../../protocol/message
 import { strings } from "../../strings.ts";
 import type { App, Screen } from "../app.ts";
 import { h, icon, replace } from "../dom.ts";
-import { failurePanel, notice, paragraph, secondaryButton } from "../parts.ts";
+import { failurePanel, note, paragraph, secondaryButton } from "../parts.ts";
 
 export function doneScreen(app: App, finish: () => void): Screen {
   const words = strings.done;
@@ -52,9 +52,9 @@ function whereTo(url: ServerUrl, registration: Registration, wifi: WifiStatus): 
   const words = strings.done;
   if (url.url !== undefined) {
     const link = linkTo(url.url, words.open);
-    return url.tunnel === "connected" ? [link] : [notice(words.starting), link];
+    return url.tunnel === "connected" ? [link] : [note(words.starting), link];
   }
-  if (registration.state === "registering") return [notice(words.waiting)];
+  if (registration.state === "registering") return [note(words.waiting)];
   const local = localUrl(wifi);
   return local === undefined ? [] : [paragraph(words.local), linkTo(local, words.open)];
 }

@@ -4,7 +4,7 @@ import * as keys from "../../keys.ts";
 import { strings } from "../../strings.ts";
 import type { App, Screen } from "../app.ts";
 import { h, icon, replace } from "../dom.ts";
-import { notice, paragraph, secondaryButton, taskForm } from "../parts.ts";
+import { note, notice, paragraph, secondaryButton, taskForm } from "../parts.ts";
 
 const LOOK_AGAIN_MS = 5000;
 
@@ -31,7 +31,7 @@ export function findScreen(app: App, options: { off: boolean; pick: () => Promis
       h("div", { class: "hero", "aria-hidden": "true" }, icon("coffer")),
       paragraph(words.lead, "lead"),
       h("ol", { class: "todo" }, h("li", {}, words.power), h("li", {}, words.near), h("li", {}, words.bluetooth)),
-      ...(app.ticket === undefined ? [] : [notice(words.ticket(new URL(app.ticket.registrar).host))]),
+      ...(app.ticket === undefined ? [] : [note(words.ticket(new URL(app.ticket.registrar).host))]),
       ...(options.off ? [notice(words.off)] : []),
       form,
       known,

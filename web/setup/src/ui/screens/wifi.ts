@@ -5,7 +5,7 @@ import type { Network, Scan, WifiStatus } from "../../protocol/messages.ts";
 import { strings } from "../../strings.ts";
 import type { App, Screen } from "../app.ts";
 import { h, icon, on, replace, set, uniqueId } from "../dom.ts";
-import { failurePanel, notice, paragraph, rowButton, secondaryButton } from "../parts.ts";
+import { failurePanel, note, paragraph, rowButton, secondaryButton } from "../parts.ts";
 import { joinScreen } from "./join.ts";
 
 const SCAN_EVERY_MS = 20_000;
@@ -69,7 +69,7 @@ function tell(place: HTMLElement, status: WifiStatus, done: () => void): void {
   const text = status.wired ? strings.wifi.wired : strings.wifi.connected(status.name ?? "");
   if (place.querySelector("p")?.textContent === text) return;
   const keep = on(h("button", { type: "button", class: "primary" }, strings.wifi.keep), { click: done });
-  replace(place, notice(text), keep);
+  replace(place, note(text), keep);
 }
 
 function countryChoice(chosen: string | undefined, change: (country: string) => void): HTMLElement {
