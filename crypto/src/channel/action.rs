@@ -112,7 +112,7 @@ pub enum CodeAnswer {
 /// A proof that was not looked at yet; see [`Action::CountGuess`].
 pub struct Proof {
     pub(super) attempt: Attempt,
-    pub(super) challenge: Challenge,
+    pub(super) challenge: Box<Challenge>,
     pub(super) m1: [u8; PROOF_BYTES],
     pub(super) noise: Vec<u8>,
 }

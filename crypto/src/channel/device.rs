@@ -51,7 +51,7 @@ enum Stage {
     /// The caller was asked something, and holds what there is of the handshake.
     Asked(Attempt),
     /// B was sent, M1 is to come.
-    Challenged(Challenge),
+    Challenged(Box<Challenge>),
     /// M2 was sent, Noise message 3 is to come.
     Accepted(Handshake, CodeKind),
     /// All is sealed.
@@ -119,7 +119,8 @@ impl<R: CryptoRng> Device<R> {
             let server = srp::Server::start(verifier.0, &device.id, &mut device.rng);
             let message = message::code_challenge(server.salt(), server.public());
             let transcript = transcript.chain_update(&message);
-            device.go_to(Stage::Challenged(Challenge { kind, server, client_public, transcript }), now);
+            let challenge = Challenge { kind, server, client_public, transcript };
+            device.go_to(Stage::Challenged(Box::new(challenge)), now);
             device.notify(link, &message)
         })
     }
@@ -127,7 +128,7 @@ impl<R: CryptoRng> Device<R> {
     /// Answers [`Action::CountGuess`]: checks the proof, now that the guess is counted.
     pub fn check(&mut self, proof: Proof, guess: Guess, now: Duration) -> Vec<Action> {
         let Proof { attempt, challenge, m1, noise } = proof;
-        let Challenge { kind, server, client_public, transcript } = challenge;
+        let Challenge { kind, server, client_public, transcript } = *challenge;
         self.answer(attempt, now, |device, link| {
             let retry_after_s = match guess {
                 Guess::Counted { retry_after_s } => retry_after_s,

@@ -170,7 +170,9 @@ proptest! {
         let sent: Vec<Vec<u8>> =
             lengths.iter().enumerate().map(|(i, length)| vec![u8::try_from(i).unwrap(); *length]).collect();
         let mut frames: Vec<_> = sent.iter().flat_map(|message| splitter.split(message, 20).unwrap()).collect();
-        mishaps.into_iter().for_each(|mishap| apply(&mut frames, mishap));
+        for mishap in mishaps {
+            apply(&mut frames, mishap);
+        }
         for message in push_all(&frames).into_iter().flatten().flatten() {
             prop_assert!(sent.contains(&message));
         }

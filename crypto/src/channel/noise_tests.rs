@@ -47,7 +47,9 @@ fn pair(vector: &Vector) -> [Handshake; 2] {
         Handshake::new(&roles[1], &device, &prologue, key(&vector.resp_ephemeral)).unwrap(),
     ];
     if let Some(psk) = &vector.psk {
-        sides.iter_mut().for_each(|side| side.set_psk(&key(psk)).unwrap());
+        for side in &mut sides {
+            side.set_psk(&key(psk)).unwrap();
+        }
     }
     sides
 }

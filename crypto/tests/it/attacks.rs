@@ -45,8 +45,8 @@ fn a_message_of_another_session_does_not_fit_into_this_one() {
     for (by_code, count) in [(true, CODE_MESSAGES), (false, KEY_MESSAGES)] {
         let other = recorded(by_code);
         assert_eq!(other.len(), count);
-        for at in 0..count {
-            let heard = tampered(by_code, at, |message| message.clone_from(&other[at].1));
+        for (at, (_, from_other)) in other.iter().enumerate() {
+            let heard = tampered(by_code, at, |message| message.clone_from(from_other));
             assert!(!heard.in_session(), "by code: {by_code}, message {at}");
         }
     }

@@ -164,7 +164,7 @@ impl World {
         if self.questions.is_empty() {
             return;
         }
-        let yes = argument % 2 == 0;
+        let yes = argument.is_multiple_of(2);
         let actions = match self.questions.remove(at % self.questions.len()) {
             Action::AskCode(request) if yes => {
                 let verifier = CodeVerifier::from_parts(&VERIFIER.0, &VERIFIER.1).expect("it was one");

@@ -90,7 +90,9 @@ impl TryRng for Script {
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.iter_mut().for_each(|byte| *byte = self.0.pop_front().expect("as much as was written down"));
+        for byte in out {
+            *byte = self.0.pop_front().expect("as much as was written down");
+        }
         Ok(())
     }
 }

@@ -50,7 +50,8 @@ struct Session {
 struct Message {
     from: String,
     channel: u8,
-    message: String,
+    #[serde(rename = "message")]
+    bytes: String,
     plaintext: Option<String>,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Table<'a> {
                 Some(text) if from_phone => self.phone.write(channel, text.as_bytes()).unwrap(),
                 Some(text) => self.device.send(channel, text.as_bytes()).unwrap().frames,
             };
-            assert_eq!(HEXLOWER.encode(&joined(&frames)), message.message);
+            assert_eq!(HEXLOWER.encode(&joined(&frames)), message.bytes);
             for frame in frames {
                 if from_phone {
                     let actions = self.device.frame(LINK, channel, &frame, START);
