@@ -1,9 +1,11 @@
 //! Cloudflare is away, slow, or refuses; and the registrar dies in the middle. Nothing is lost, and nothing is made twice.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::box_key::BoxKey;
-use crate::harness::{CLOUDFLARE_TOKEN, Registrar, Where};
+use crate::harness::{CLOUDFLARE_TOKEN, Cloudflare, Registrar, Where};
 use crate::on_both_databases;
 
 /// The calls of a registration that make something, in their order, and the one that ends it.
@@ -47,7 +49,8 @@ fn a_registrar_killed_after_any_step_goes_on_when_the_box_asks_again(place: &Whe
 }
 
 fn nothing_is_lost_while_cloudflare_is_away(place: &Where) {
-    let registrar = Registrar::start(place);
+    let often = "[limits]\nrequests_per_minute = 1000";
+    let registrar = Registrar::start_with(place, &Arc::new(Cloudflare::start()), often);
     let mut number = 0;
     for step in ["find_tunnel", "create_tunnel", "configure_tunnel", "find_record", "create_record", "tunnel_token"] {
         for kind in ["unavailable", "unanswered", "limited"] {
