@@ -16,7 +16,7 @@ export default defineConfig({
     reporters: ["default", "./test/counts.ts"],
     include: ["test/**/*.test.ts", "e2e/**/*.test.ts"],
     // Browsers and the arithmetic of 4096 bits on a busy machine.
-    testTimeout: 60_000,
+    testTimeout: 240_000,
     hookTimeout: 60_000,
   },
 });

@@ -48,16 +48,23 @@ export function uniqueId(prefix: string): string {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// A drawing of one path in a square of 24; decoration, so that its text must stand beside it.
+// A drawing in a square of 24; decoration, so that its text must stand beside it.
 export function icon(name: keyof typeof ICONS): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", ICONS[name]);
-  svg.append(path);
+  // The bars of a signal stand on the faint shape of a full one.
+  if (name.startsWith("wifi")) svg.append(path(ICONS.wifi3, "faint"));
+  svg.append(path(ICONS[name]));
   return svg;
+}
+
+function path(drawing: string, kind = ""): SVGPathElement {
+  const element = document.createElementNS(SVG, "path");
+  element.setAttribute("d", drawing);
+  element.setAttribute("class", kind);
+  return element;
 }
 
 const ICONS = {
@@ -68,12 +75,12 @@ const ICONS = {
   back: "M15 5l-7 7 7 7",
   chevron: "M9 5l7 7-7 7",
   eye: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12zM12 9a3 3 0 1 1 0 6 3 3 0 0 1 0-6z",
+  plus: "M12 5v14M5 12h14",
   qr: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h2v2h-2zM18 18h2v2h-2zM18 14h2M14 18v2",
   wifi0: "M12 18.5v.1",
   wifi1: "M12 18.5v.1M8.8 15.3a4.5 4.5 0 0 1 6.4 0",
   wifi2: "M12 18.5v.1M8.8 15.3a4.5 4.5 0 0 1 6.4 0M5.9 12.3a8.6 8.6 0 0 1 12.2 0",
   wifi3: "M12 18.5v.1M8.8 15.3a4.5 4.5 0 0 1 6.4 0M5.9 12.3a8.6 8.6 0 0 1 12.2 0M3 9.4a12.7 12.7 0 0 1 18 0",
-  cable: "M8 4v5M16 4v5M6 9h12v4a6 6 0 0 1-12 0zM12 19v2",
   refresh: "M19 12a7 7 0 1 1-2-5l2 2M19 4v5h-5",
   key: "M14 10a4 4 0 1 1-1.2-2.8L21 7v4h-3v2h-3M9 10v.1",
   phone: "M8 3h8a1 1 0 0 1 1 1v16a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1zM11 18h2",

@@ -45,7 +45,7 @@ export function wifiScreen(app: App, options: { country: string | undefined; don
       h("div", { class: "list-head" }, h("h2", { id: "networks" }, words.networks), secondaryButton(words.again, look, "refresh")),
       trouble,
       list.element,
-      rowButton("wifi0", words.hidden, words.hiddenDetail, () => join()),
+      rowButton("plus", words.hidden, words.hiddenDetail, () => join()),
     ],
     leave: () => {
       clearInterval(timer);
@@ -129,7 +129,7 @@ class NetworkList {
   #row(network: Network): HTMLElement {
     const words = strings.wifi;
     const detail = words.detail(words.security[network.security], words.signal(network.signalPercent), network.bands);
-    const known = network.known ? `${words.known}, ${detail}` : detail;
+    const known = network.known ? `${words.known} · ${detail}` : detail;
     const button = rowButton(bars(network.signalPercent), network.name, known, () => {
       if (network.security !== "wep") this.#chosen(network);
     });
