@@ -9,6 +9,20 @@ use crate::patch::present;
 
 /// A stored file. Its bytes are at `content` below it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "name": "wedding.jpg",
+    "revision": 1,
+    "size_bytes": 2481152,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "media_type": "image/jpeg",
+    "thumbnail": { "state": "ready", "reason": null },
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "modified_at": "2026-11-21T09:30:00Z",
+    "modified_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct File {
     /// Names the file; it stays when the file is renamed or moved.
     pub id: Uuid,
@@ -64,6 +78,7 @@ pub enum ThumbnailState {
 /// How to turn a picture: exactly one of the two.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "rotate": 90 }))]
 pub struct TurnPicture {
     /// Clockwise, in degrees: 90, 180 or 270.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +101,7 @@ pub enum Flip {
 /// A new name, a new place, or both. What is absent stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "wedding.jpg", "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae" }))]
 pub struct PlaceFile {
     /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +114,14 @@ pub struct PlaceFile {
 
 /// One state of a file's content.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "number": 1,
+    "size_bytes": 2481152,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "media_type": "image/jpeg",
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct Revision {
     /// From 1. A number is never used again.
     pub number: u32,
@@ -117,6 +141,7 @@ pub struct Revision {
 /// A new file that is a text.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae", "name": "shopping.md", "text": "- bread\n" }))]
 pub struct CreateText {
     /// The folder it goes into; the root when absent or null.
     #[serde(default)]
@@ -130,6 +155,7 @@ pub struct CreateText {
 /// The text of a file.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "text": "- bread\n- tea\n" }))]
 pub struct FileText {
     /// At most 1 MiB of UTF-8.
     pub text: String,

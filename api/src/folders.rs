@@ -11,6 +11,7 @@ use crate::patch::present;
 /// Creates a folder.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "parent_id": null, "name": "Photos" }))]
 pub struct CreateFolder {
     /// The folder it goes into; the root when absent or null.
     #[serde(default)]
@@ -21,6 +22,24 @@ pub struct CreateFolder {
 
 /// A folder. The root has no row: it is the absence of a parent.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "parent_id": null,
+    "name": "Photos",
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "modified_at": "2026-11-21T09:30:00Z",
+    "modified_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "protected": false,
+    "keep_revisions": null,
+    "keep_days": null,
+    "file_count": 12,
+    "folder_count": 1,
+    "total_files": 40,
+    "total_bytes": 99246080,
+    "private": false,
+    "access": "write",
+}))]
 pub struct Folder {
     /// Names the folder.
     pub id: Uuid,
@@ -61,6 +80,7 @@ pub struct Folder {
 /// A new name, place or setting. What is absent stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Photos of 2026" }))]
 pub struct ChangeFolder {
     /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +105,7 @@ pub struct ChangeFolder {
 /// A new name, a new place, or both.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Photos of 2026" }))]
 pub struct PlaceFolder {
     /// 1 to 255 bytes of UTF-8, one path segment; brought to NFC.
     #[serde(default, skip_serializing_if = "Option::is_none")]

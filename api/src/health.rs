@@ -8,6 +8,17 @@ use crate::TunnelState;
 
 /// The state of a box.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "status": "ok",
+    "version": "1.0.0",
+    "device_id": "6f1d8a52-3c0b-4e7f-9a26-8b5d41c7e093",
+    "vault": "unlocked",
+    "key_file": "present",
+    "lockdown": false,
+    "storage_present": true,
+    "watchdog_alive": true,
+    "problems": [],
+}))]
 pub struct Health {
     /// `attention` when something needs a person; `problems` says what.
     pub status: HealthStatus,

@@ -11,6 +11,7 @@ use crate::VaultState;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Metrics {
     /// The daemon's version.
+    #[schema(example = "1.0.0")]
     pub version: String,
     /// For how long the daemon has been running.
     pub uptime_s: u64,

@@ -9,6 +9,17 @@ use crate::ItemKind;
 
 /// A file or a folder, in lists that hold both, from anywhere in the tree.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
+    "kind": "file",
+    "name": "wedding.jpg",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "size_bytes": 2481152,
+    "media_type": "image/jpeg",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "modified_at": "2026-11-21T09:30:00Z",
+    "modified_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct Item {
     /// Names the item.
     pub id: Uuid,
@@ -35,6 +46,7 @@ pub struct Item {
 
 /// A tag, and how much has it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "name": "Family", "items": 12 }))]
 pub struct Tag {
     /// As it was first written.
     pub name: String,
@@ -87,6 +99,12 @@ pub struct Star {
 
 /// The note on an item.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "text": "Taken by *Grace*.",
+    "version": "01a1fd16-f00d-7e20-9b3c-4d5e6f708192",
+    "updated_at": "2026-11-21T09:30:00Z",
+    "updated_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct Note {
     /// Markdown.
     pub text: String,
@@ -102,6 +120,7 @@ pub struct Note {
 /// The text of a note.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "text": "Taken by *Grace*." }))]
 pub struct SetNote {
     /// Markdown, at most 64 KiB of UTF-8, kept as it is.
     pub text: String,
@@ -110,6 +129,7 @@ pub struct SetNote {
 /// The text of a comment.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "text": "What a day!" }))]
 pub struct WriteComment {
     /// Markdown, at most 8 KiB of UTF-8, kept as it is; not only spaces.
     pub text: String,
@@ -117,6 +137,15 @@ pub struct WriteComment {
 
 /// What somebody said about an item.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-cccc-7e20-9b3c-4d5e6f708192",
+    "item_id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
+    "text": "What a day!",
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "edited_at": null,
+    "edits": 0,
+}))]
 pub struct Comment {
     /// Names the comment.
     pub id: Uuid,
@@ -138,6 +167,7 @@ pub struct Comment {
 
 /// What a comment said for some time.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "number": 1, "text": "What a day!", "written_at": "2026-11-21T09:30:00Z" }))]
 pub struct CommentVersion {
     /// From 1; the last is what it says now.
     pub number: u32,
@@ -161,6 +191,7 @@ pub struct ItemDetails {
     /// The item.
     pub item: Item,
     /// Its tags, by name.
+    #[schema(example = json!(["Family"]))]
     pub tags: Vec<String>,
     /// Whether it is a favourite of yours.
     pub favourite: bool,

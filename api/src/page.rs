@@ -9,5 +9,6 @@ pub struct Page<T> {
     /// The items of this page.
     pub items: Vec<T>,
     /// Ask again with `?cursor=` this to get the next page; null on the last.
+    #[schema(example = json!(null))]
     pub next_cursor: Option<String>,
 }

@@ -5,6 +5,14 @@ use utoipa::ToSchema;
 
 /// An error. `code` is stable and for programs; `title` and `detail` are for people.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "type": "about:blank",
+    "status": 422,
+    "code": "invalid_field",
+    "title": "A field is not accepted",
+    "detail": "password: it needs at least 12 characters",
+    "errors": [{ "field": "password", "detail": "it needs at least 12 characters" }],
+}))]
 pub struct Problem {
     /// Always `about:blank`; the code says which problem it is.
     #[serde(rename = "type")]
@@ -100,8 +108,6 @@ pub enum ProblemCode {
     WrongOffset,
     /// 409: a part of the upload is not complete yet.
     PartIncomplete,
-    /// 411: the length of the upload must be announced.
-    LengthRequired,
     /// 404: the small picture is not made yet; ask again in a moment.
     ThumbnailPending,
     /// 404: no small picture can be made of this content.

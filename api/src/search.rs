@@ -48,6 +48,7 @@ pub enum SnippetSource {
 
 /// A part of a snippet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "text": "wedding", "found": true }))]
 pub struct SnippetPart {
     /// Plain text.
     pub text: String,

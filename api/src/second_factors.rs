@@ -10,6 +10,16 @@ use crate::SecretString;
 
 /// What the account has.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "totp": { "created_at": "2026-11-21T09:05:00Z" },
+    "recovery_codes_left": 9,
+    "passkeys": [{
+        "id": "01a1fd16-e1f2-7a3b-8c4d-5e6f70819203",
+        "name": "Ada's phone",
+        "created_at": "2026-11-21T09:10:00Z",
+        "last_used_at": null,
+    }],
+}))]
 pub struct SecondFactors {
     /// The authenticator app; null when there is none.
     pub totp: Option<Totp>,
@@ -21,6 +31,7 @@ pub struct SecondFactors {
 
 /// An authenticator app.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "created_at": "2026-11-21T09:05:00Z" }))]
 pub struct Totp {
     /// Since when its codes are accepted.
     #[schema(value_type = String, format = DateTime)]
@@ -70,6 +81,7 @@ pub struct ConfirmTotp {
 
 /// A second factor was added.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "recovery_codes": ["0123-4567-89AB-CD5F"] }))]
 pub struct SecondFactorAdded {
     /// With the first one: ten recovery codes, shown this once. Null when the account has some already.
     pub recovery_codes: Option<Vec<SecretString>>,
@@ -97,6 +109,15 @@ pub struct StartPasskey {
 
 /// What the browser is to be asked, within five minutes.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "ceremony_id": "01a1fd16-e1f2-7a3b-8c4d-5e6f70819203",
+    "public_key": {
+        "rp": { "id": "coffer.example", "name": "Coffer" },
+        "user": { "id": "AaH9Fg0seqGcVQ9aPZvgwQ", "name": "ada_l", "displayName": "Ada Lovelace" },
+        "challenge": "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM",
+        "pubKeyCredParams": [{ "type": "public-key", "alg": -7 }],
+    },
+}))]
 pub struct PasskeyCeremony {
     /// Where to send the answer; it becomes the id of the passkey.
     pub ceremony_id: Uuid,
@@ -109,6 +130,15 @@ pub struct PasskeyCeremony {
 /// Ends adding a passkey.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "credential": {
+        "id": "b64_OF_THE_KEYS_ID",
+        "rawId": "b64_OF_THE_KEYS_ID",
+        "type": "public-key",
+        "response": { "attestationObject": "o2NmbXRkbm9uZQ", "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0" },
+        "clientExtensionResults": {},
+    },
+}))]
 pub struct FinishPasskey {
     /// What the browser answered, as its `toJSON()` gives it.
     #[schema(value_type = Object)]
@@ -117,6 +147,15 @@ pub struct FinishPasskey {
 
 /// A passkey was added.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "passkey": {
+        "id": "01a1fd16-e1f2-7a3b-8c4d-5e6f70819203",
+        "name": "Ada's phone",
+        "created_at": "2026-11-21T09:10:00Z",
+        "last_used_at": null,
+    },
+    "recovery_codes": ["0123-4567-89AB-CD5F"],
+}))]
 pub struct AddedPasskey {
     /// The passkey.
     pub passkey: Passkey,
@@ -135,6 +174,12 @@ pub struct RenamePasskey {
 
 /// A passkey.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-e1f2-7a3b-8c4d-5e6f70819203",
+    "name": "Ada's phone",
+    "created_at": "2026-11-21T09:10:00Z",
+    "last_used_at": null,
+}))]
 pub struct Passkey {
     /// Names the passkey.
     pub id: Uuid,

@@ -11,6 +11,7 @@ use crate::{Role, SecretString, User};
 /// Opens a session.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "username": "ada_l", "password": "amber canoe thirteen", "name": "Ada's phone" }))]
 pub struct CreateSession {
     /// The account's name.
     #[schema(example = "ada_l")]
@@ -26,6 +27,12 @@ pub struct CreateSession {
 
 /// The password was right; the second factor is asked for now.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "challenge": "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM",
+    "expires_at": "2026-11-21T09:32:00Z",
+    "methods": ["totp", "recovery_code"],
+    "public_key": null,
+}))]
 pub struct SecondFactorChallenge {
     /// Names the login: send it with the second factor to `/sessions/second-factor`. Good for one session.
     pub challenge: SecretString,
@@ -55,6 +62,7 @@ pub enum SecondFactorMethod {
 /// Answers a challenge, by exactly one of the three.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "challenge": "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM", "totp": "492039" }))]
 pub struct AnswerChallenge {
     /// As it came with the reply to the password.
     pub challenge: SecretString,
@@ -83,6 +91,24 @@ pub enum LoginReply {
 
 /// A session with its tokens, shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.BODY.SIGNATURE",
+    "token_type": "Bearer",
+    "expires_at": "2026-11-21T09:45:00Z",
+    "refresh_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.OTHER.SIGNATURE",
+    "session_expires_at": "2026-12-21T09:30:00Z",
+    "session_id": "01a1fd16-9a41-7c02-8a3e-2b8f6d4417aa",
+    "user": {
+        "id": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+        "username": "ada_l",
+        "display_name": "Ada Lovelace",
+        "about": "Ask me about engines.",
+        "role": "editor",
+        "active": true,
+        "created_at": "2026-11-21T09:00:00Z",
+        "last_login_at": "2026-11-21T09:30:00Z",
+    },
+}))]
 pub struct NewSession {
     /// Send it as `Authorization: Bearer`.
     pub access_token: SecretString,
@@ -105,6 +131,7 @@ pub struct NewSession {
 /// Gets the next pair of tokens.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "refresh_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.OTHER.SIGNATURE" }))]
 pub struct RefreshSession {
     /// The refresh token of the pair before.
     pub refresh_token: SecretString,
@@ -112,6 +139,16 @@ pub struct RefreshSession {
 
 /// One of the caller's sessions.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-9a41-7c02-8a3e-2b8f6d4417aa",
+    "name": "Ada's phone",
+    "user_agent": "Mozilla/5.0 (Android 16; Mobile)",
+    "address": "192.0.2.7",
+    "created_at": "2026-11-21T09:30:00Z",
+    "last_used_at": "2026-11-21T11:05:00Z",
+    "expires_at": "2026-12-21T09:30:00Z",
+    "current": true,
+}))]
 pub struct Session {
     /// Names the session.
     pub id: Uuid,
@@ -138,6 +175,11 @@ pub struct Session {
 /// Asks for an API key.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "backup of the laptop",
+    "role": "writer",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+}))]
 pub struct CreateApiKey {
     /// 1 to 100 characters.
     #[schema(example = "backup of the laptop")]
@@ -155,6 +197,15 @@ pub struct CreateApiKey {
 
 /// A key with which a program acts for its owner.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-c0de-7b3a-9d41-77c2e5f08a16",
+    "name": "backup of the laptop",
+    "role": "writer",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "created_at": "2026-11-21T09:30:00Z",
+    "expires_at": "2027-11-21T00:00:00Z",
+    "last_used_at": null,
+}))]
 pub struct ApiKey {
     /// Names the key.
     pub id: Uuid,
@@ -177,6 +228,16 @@ pub struct ApiKey {
 
 /// A new key, shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-c0de-7b3a-9d41-77c2e5f08a16",
+    "name": "backup of the laptop",
+    "role": "writer",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "created_at": "2026-11-21T09:30:00Z",
+    "expires_at": "2027-11-21T00:00:00Z",
+    "last_used_at": null,
+    "key": "coffer_AaH9FsDeezqdQXfC5fCKFkq1mZ8xT3nR6vB0yW4cJ7dL2pF5hG9kS1aQ",
+}))]
 pub struct NewApiKey {
     /// The key's data.
     #[serde(flatten)]
@@ -188,6 +249,7 @@ pub struct NewApiKey {
 /// Links the caller's account to a person of the cloud.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "device_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.BODY.SIGNATURE" }))]
 pub struct CreateDeviceLink {
     /// A valid token that the cloud issued for this device and that person.
     pub device_token: SecretString,
@@ -195,6 +257,7 @@ pub struct CreateDeviceLink {
 
 /// The person of the cloud that an account is linked to.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "subject": "cloud|ada", "created_at": "2026-11-21T09:30:00Z" }))]
 pub struct DeviceLink {
     /// The cloud's name for the person.
     pub subject: String,

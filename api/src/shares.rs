@@ -23,6 +23,7 @@ pub enum ShareKind {
 /// Makes a link. Names a file or a folder, not both.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "kind": "download", "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae", "name": "Photos of the wedding" }))]
 pub struct CreateShare {
     /// What it is for.
     pub kind: ShareKind,
@@ -56,6 +57,7 @@ pub struct CreateShare {
 /// Changes a link. Absent fields stay as they are; null takes the title, the end, the password or the limit away.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Photos of the wedding", "max_downloads": 20 }))]
 pub struct ChangeShare {
     /// What its visitors see as its title, 1 to 100 characters.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -81,6 +83,24 @@ pub struct ChangeShare {
 
 /// A link, as its maker and administrators see it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-5a5a-7e20-9b3c-4d5e6f708192",
+    "kind": "download",
+    "file_id": null,
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "name": "Photos of the wedding",
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "expires_at": null,
+    "has_password": false,
+    "max_downloads": 20,
+    "max_upload_bytes": null,
+    "views": 3,
+    "downloads": 1,
+    "uploads": 0,
+    "uploaded_bytes": 0,
+    "last_used_at": "2026-11-21T11:05:00Z",
+}))]
 pub struct Share {
     /// Names the link among links; it opens nothing.
     pub id: Uuid,
@@ -121,6 +141,26 @@ pub struct Share {
 
 /// A new link, shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-5a5a-7e20-9b3c-4d5e6f708192",
+    "kind": "download",
+    "file_id": null,
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "name": "Photos of the wedding",
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "expires_at": null,
+    "has_password": false,
+    "max_downloads": 20,
+    "max_upload_bytes": null,
+    "views": 3,
+    "downloads": 1,
+    "uploads": 0,
+    "uploaded_bytes": 0,
+    "last_used_at": "2026-11-21T11:05:00Z",
+    "token": "q2Zl0c8VnB7mX5kJ3hG1fD",
+    "path": "/share/q2Zl0c8VnB7mX5kJ3hG1fD",
+}))]
 pub struct NewShare {
     /// The link's data.
     #[serde(flatten)]
@@ -155,6 +195,14 @@ pub struct ShareInfo {
 
 /// A file or a folder inside of a shared folder.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
+    "kind": "file",
+    "name": "wedding.jpg",
+    "size_bytes": 2481152,
+    "media_type": "image/jpeg",
+    "modified_at": "2026-11-21T09:30:00Z",
+}))]
 pub struct SharedItem {
     /// Names the item: `item` of a download, `folder` of a list.
     pub id: Uuid,
@@ -173,6 +221,7 @@ pub struct SharedItem {
 
 /// What became of something that was sent through a link.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "name": "wedding (2).jpg", "size_bytes": 2481152, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }))]
 pub struct SharedUpload {
     /// The name under which it was stored: a name that is taken gets a number.
     pub name: String,

@@ -20,6 +20,16 @@ pub enum ItemKind {
 
 /// Something in the trash.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
+    "kind": "file",
+    "name": "wedding.jpg",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+    "size_bytes": 2481152,
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "trashed_at": "2026-11-21T09:30:00Z",
+    "trashed_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct TrashItem {
     /// Names the item; it keeps it when it is taken back.
     pub id: Uuid,
@@ -42,6 +52,12 @@ pub struct TrashItem {
 
 /// Something that was taken back from the trash.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
+    "kind": "file",
+    "name": "wedding (2).jpg",
+    "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
+}))]
 pub struct RestoredItem {
     /// The item, as before.
     pub id: Uuid,
@@ -83,6 +99,7 @@ pub enum BulkAction {
 /// One thing to do to many items.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "action": "move", "items": ["01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de"], "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae" }))]
 pub struct Bulk {
     /// What to do.
     pub action: BulkAction,
@@ -119,6 +136,13 @@ pub struct BulkResult {
 /// The rules of storage.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "trash_days": 30,
+    "keep_revisions": 100,
+    "keep_days": 0,
+    "quota_bytes": 0,
+    "reserve_bytes": 33554432,
+}))]
 pub struct StoragePolicy {
     /// After so many days in the trash an item is deleted for good; 0: never.
     pub trash_days: u32,
@@ -135,6 +159,7 @@ pub struct StoragePolicy {
 /// A person's quota.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "quota_bytes": 107374182400_u64 }))]
 pub struct SetQuota {
     /// What they may store; null for what the rules say.
     #[serde(deserialize_with = "present")]

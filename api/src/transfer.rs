@@ -10,6 +10,7 @@ use crate::{File, Problem};
 /// Asks for some files and folders as one ZIP archive.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "items": ["01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de", "01a1fd16-afea-707b-afb4-166dd8225dae"] }))]
 pub struct CreateArchive {
     /// 1 to 1000 files and folders, each with all that is in it. One that is named twice is packed once.
     pub items: Vec<Uuid>,

@@ -23,6 +23,16 @@ pub enum Role {
 
 /// A person with an account, as they and the administrators see them.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "username": "ada_l",
+    "display_name": "Ada Lovelace",
+    "about": "Ask me about engines.",
+    "role": "editor",
+    "active": true,
+    "created_at": "2026-11-21T09:00:00Z",
+    "last_login_at": "2026-11-21T09:30:00Z",
+}))]
 pub struct User {
     /// Names the account.
     pub id: Uuid,
@@ -52,6 +62,12 @@ pub struct User {
 /// active administrator; with neither it is a reader that an administrator has to activate. At most one of the two.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "username": "ada_l",
+    "display_name": "Ada Lovelace",
+    "password": "amber canoe thirteen",
+    "invitation": "vVqZ0X7Jd3mQ1c9k2Yt8bN4sRf6hLw5aPe0uGiTxKoM",
+}))]
 pub struct Register {
     /// 4 to 40 of `a-z`, `0-9`, `_`, `-`; upper case is lowered.
     #[schema(example = "ada_l")]
@@ -74,6 +90,13 @@ pub struct Register {
 /// Makes an account for somebody.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "username": "grace",
+    "display_name": "Grace Hopper",
+    "password": "amber canoe thirteen",
+    "role": "writer",
+    "active": true,
+}))]
 pub struct CreateUser {
     /// 4 to 40 of `a-z`, `0-9`, `_`, `-`; upper case is lowered.
     #[schema(example = "grace")]
@@ -95,6 +118,7 @@ pub struct CreateUser {
 /// Changes one's own profile; what is absent stays.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "display_name": "Ada L.", "about": "Ask me about engines." }))]
 pub struct ChangeProfile {
     /// 1 to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +131,7 @@ pub struct ChangeProfile {
 /// Changes an account; what is absent stays.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "role": "editor", "active": true }))]
 pub struct ChangeUser {
     /// 1 to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +150,7 @@ pub struct ChangeUser {
 /// Changes one's own password.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "current_password": "amber canoe thirteen", "new_password": "quiet marble lantern" }))]
 pub struct ChangePassword {
     /// The password until now.
     pub current_password: SecretString,
@@ -135,6 +161,7 @@ pub struct ChangePassword {
 /// Gives somebody a new password.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "new_password": "quiet marble lantern" }))]
 pub struct ResetPassword {
     /// 12 to 1024 characters, not easy to guess.
     pub new_password: SecretString,
@@ -143,6 +170,7 @@ pub struct ResetPassword {
 /// Asks for an invitation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "role": "writer", "expires_in_s": 604800 }))]
 pub struct CreateInvitation {
     /// What the new account may do.
     pub role: Role,
@@ -154,6 +182,13 @@ pub struct CreateInvitation {
 
 /// An open invitation.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-b3c4-7d21-8f0e-6a1b2c3d4e5f",
+    "role": "writer",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "created_at": "2026-11-21T09:30:00Z",
+    "expires_at": "2026-11-28T09:30:00Z",
+}))]
 pub struct Invitation {
     /// Names the invitation.
     pub id: Uuid,
@@ -171,6 +206,15 @@ pub struct Invitation {
 
 /// A new invitation with its token, shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-b3c4-7d21-8f0e-6a1b2c3d4e5f",
+    "role": "writer",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "created_at": "2026-11-21T09:30:00Z",
+    "expires_at": "2026-11-28T09:30:00Z",
+    "token": "vVqZ0X7Jd3mQ1c9k2Yt8bN4sRf6hLw5aPe0uGiTxKoM",
+    "link": "/#/invitation/vVqZ0X7Jd3mQ1c9k2Yt8bN4sRf6hLw5aPe0uGiTxKoM",
+}))]
 pub struct NewInvitation {
     /// The invitation.
     #[serde(flatten)]
@@ -185,6 +229,7 @@ pub struct NewInvitation {
 /// The rules for all accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "registration_open": false, "second_factor_required": true }))]
 pub struct Policy {
     /// Whether people may register without an invitation. They stay inactive until an administrator activates them.
     pub registration_open: bool,

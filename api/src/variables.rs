@@ -10,6 +10,7 @@ use uuid::Uuid;
 /// Without `Debug`: a value may be a secret.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "value": { "url": "https://photos.example", "interval_s": 300 } }))]
 pub struct SetVariable {
     /// Any JSON, also null: at most 16 KiB when written without spaces, nested at most 64 deep. Whole numbers beyond 64
     /// bits lose digits, and objects do not keep the order of their names.
@@ -21,6 +22,15 @@ pub struct SetVariable {
 ///
 /// Without `Debug`: a value may be a secret.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-d00d-7e1f-8a2b-3c4d5e6f7081",
+    "namespace": "photos.import",
+    "key": "source",
+    "value": { "url": "https://photos.example", "interval_s": 300 },
+    "version": "01a1fd16-d00d-7e20-9b3c-4d5e6f708192",
+    "updated_at": "2026-11-21T09:30:00Z",
+    "updated_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct Variable {
     /// Names the variable in the audit log, from when it is set until it is deleted.
     pub id: Uuid,

@@ -10,6 +10,11 @@ use crate::SecretString;
 /// Creates the vault and its first administrator.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "setup_code": "7K3M-9QXT-A2BC",
+    "master_password": "violet kettle orbit",
+    "admin": { "username": "ada_l", "password": "amber canoe thirteen", "display_name": "Ada Lovelace" },
+}))]
 pub struct CreateVault {
     /// The code on the label, or in `SETUP-CODE.txt`. Not needed on the local control socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +40,11 @@ pub struct FirstAdmin {
 
 /// The new vault. It is unlocked.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "vault_id": "01a1fd15-aaaa-7bbb-8ccc-0123456789ab",
+    "recovery_key": "0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV",
+    "user_id": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct VaultCreated {
     /// Names the vault.
     pub vault_id: Uuid,
@@ -47,6 +57,7 @@ pub struct VaultCreated {
 /// Unlocks the vault, by exactly one of the two.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "master_password": "violet kettle orbit" }))]
 pub struct UnlockVault {
     /// The master password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +70,7 @@ pub struct UnlockVault {
 /// The master password as the credential of an operation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "master_password": "violet kettle orbit" }))]
 pub struct MasterCredential {
     /// The master password.
     pub master_password: SecretString,
@@ -67,6 +79,7 @@ pub struct MasterCredential {
 /// The master password, where an administrator's token or the control socket will do as well.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "master_password": "violet kettle orbit" }))]
 pub struct OptionalMasterPassword {
     /// The master password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +89,10 @@ pub struct OptionalMasterPassword {
 /// Sets another master password. Proved by the current one, or by the recovery key when it is lost.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "current_master_password": "violet kettle orbit",
+    "new_master_password": "copper willow anthem",
+}))]
 pub struct NewMasterPassword {
     /// The master password until now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +106,7 @@ pub struct NewMasterPassword {
 
 /// A recovery key, shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "recovery_key": "0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV" }))]
 pub struct NewRecoveryKey {
     /// Seven groups of four. Earlier recovery keys no longer work.
     pub recovery_key: SecretString,
@@ -96,6 +114,12 @@ pub struct NewRecoveryKey {
 
 /// One way to open the vault.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd15-bbbb-7ccc-8ddd-0123456789ab",
+    "kind": "master_password",
+    "created_at": "2026-11-21T09:00:00Z",
+    "scrypt_log_n": 17,
+}))]
 pub struct KeySlot {
     /// Names the slot.
     pub id: Uuid,

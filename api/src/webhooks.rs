@@ -50,6 +50,7 @@ pub struct CreateWebhook {
 /// Changes a webhook; absent fields stay.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "events": ["file.stored", "file.deleted"], "active": true }))]
 pub struct ChangeWebhook {
     /// As for a new one.
     #[serde(default)]
@@ -64,6 +65,14 @@ pub struct ChangeWebhook {
 
 /// A webhook.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-3eb0-7e20-9b3c-4d5e6f708192",
+    "url": "https://automation.example/hooks/coffer",
+    "events": ["file.stored", "file.deleted"],
+    "active": true,
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+}))]
 pub struct Webhook {
     /// Names the webhook.
     pub id: Uuid,
@@ -83,6 +92,15 @@ pub struct Webhook {
 
 /// A new webhook, with the secret that is shown this once.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": "01a1fd16-3eb0-7e20-9b3c-4d5e6f708192",
+    "url": "https://automation.example/hooks/coffer",
+    "events": ["file.stored", "file.deleted"],
+    "active": true,
+    "created_at": "2026-11-21T09:30:00Z",
+    "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
+    "secret": "vVqZ0X7Jd3mQ1c9k2Yt8bN4sRf6hLw5aPe0uGiTxKoM",
+}))]
 pub struct NewWebhook {
     /// The webhook.
     #[serde(flatten)]

@@ -23,8 +23,8 @@ const INVITATION_S: u64 = 7 * 24 * 3600;
 #[utoipa::path(post, path = "/registrations", tag = "people", request_body = Register, 
     extensions(("x-action" = json!("public"))), responses(
     (status = 201, body = User),
-    (status = 403, description = "registration is closed, or the invitation or the master password is wrong", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`registration_closed`, `wrong_invitation`, `wrong_master_secret`: registration is closed, or the invitation or the master password is wrong", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -52,7 +52,7 @@ pub(super) async fn register(
     (status = 201, body = NewInvitation),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "too many are open", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: too many are open", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn invite(

@@ -34,10 +34,10 @@ pub(super) async fn list(
     (status = 201, body = Comment),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "there are 1000 already", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: there are 1000 already", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "the text is larger than 8 KiB", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "the text is empty", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn add(
     State(comments): State<Arc<Comments>>,
@@ -54,10 +54,10 @@ pub(super) async fn add(
     (status = 200, body = Comment),
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such comment", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "it was edited 100 times", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: it was edited 100 times", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "the text is larger than 8 KiB", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "the text is empty", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn edit(
     State(comments): State<Arc<Comments>>,
@@ -73,7 +73,7 @@ pub(super) async fn edit(
     (status = 204, description = "deleted"),
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such comment", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(
     State(comments): State<Arc<Comments>>,

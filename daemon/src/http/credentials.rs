@@ -19,9 +19,9 @@ use crate::service::device_links::DeviceLinks;
     extensions(("x-action" = json!("account"))), responses(
     (status = 201, body = NewApiKey),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "you have too many", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: you have too many", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create_key(
@@ -86,8 +86,8 @@ pub(super) async fn device_link(
     extensions(("x-action" = json!("account"))), responses(
     (status = 200, body = DeviceLink),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not a valid token for this device", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "linked to another account", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_device_token`: not a valid token for this device", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`link_taken`: linked to another account", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn link_device(
     State(links): State<Arc<DeviceLinks>>,

@@ -28,7 +28,7 @@ const RETRY_MS: u32 = 3000;
     params(("Last-Event-ID" = Option<String>, Header, description = "the `id` of the last event that was seen")), responses(
     (status = 200, description = "the stream", body = ToldEvent, content_type = "text/event-stream"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the account follows with ten streams already", body = Problem,
+    (status = 409, description = "`limit_reached`: the account follows with ten streams already", body = Problem,
         content_type = "application/problem+json"),
     (status = 503, description = "128 streams are open already", body = Problem, content_type = "application/problem+json"),
 ))]

@@ -85,11 +85,11 @@ enum OrderBy {
     (status = 403, description = "you may only look, or the file there is somebody else's", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "the client fell silent", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "a folder has that name", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: a folder has that name", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "the file is not what If-Match or If-None-Match says", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "not a name, or not what the digest says", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "`invalid_field`, `digest_mismatch`: not a name, or not what the digest says", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn upload(
     State(files): State<Arc<Files>>,
@@ -111,9 +111,9 @@ pub(super) async fn upload(
     (status = 403, description = "not your file", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "the file is not what If-Match says", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "not what the digest says", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "`digest_mismatch`: not what the digest says", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn replace(
     State(files): State<Arc<Files>>,
@@ -132,7 +132,7 @@ pub(super) async fn replace(
     (status = 201, body = File),
     (status = 200, description = "the next revision of a file that was there", body = File),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "a folder has that name", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: a folder has that name", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "the file is not what If-Match or If-None-Match says", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name, or too long", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -226,9 +226,9 @@ pub(super) async fn get(
     responses((status = 200, body = File),
     (status = 403, description = "not your file, or you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name, or the path gets too long", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "one of the folders is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: one of the folders is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn change(
     State(files): State<Arc<Files>>,
@@ -244,8 +244,8 @@ pub(super) async fn change(
     responses((status = 201, body = File),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "your quota is used up", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`quota_exceeded`: your quota is used up", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn copy(
     State(files): State<Arc<Files>>,
@@ -262,7 +262,7 @@ pub(super) async fn copy(
     responses((status = 204, description = "in the trash"),
     (status = 403, description = "not your file, or you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn trash(
     State(files): State<Arc<Files>>,

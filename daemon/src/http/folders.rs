@@ -53,7 +53,7 @@ enum OrderBy {
     (status = 201, body = Folder),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such parent", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
@@ -111,9 +111,9 @@ pub(super) async fn get(
     responses((status = 200, body = Folder),
     (status = 403, description = "not your folder, you may only look, or it holds what you may not move", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken, or the new place is inside of the folder", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`, `into_itself`: the name is taken, or the new place is inside of the folder", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name, too deep, or the path gets too long", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn change(
     State(folders): State<Arc<Folders>>,
@@ -135,9 +135,9 @@ pub(super) async fn change(
     responses((status = 201, body = Folder),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken, or the new place is inside of the folder", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`, `into_itself`: the name is taken, or the new place is inside of the folder", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name, too deep, the path gets too long, or too many items", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "your quota is used up", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`quota_exceeded`: your quota is used up", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn copy(
     State(folders): State<Arc<Folders>>,
@@ -154,7 +154,7 @@ pub(super) async fn copy(
     responses((status = 204, description = "in the trash"),
     (status = 403, description = "not your folder, you may only look, or it holds what you may not change", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "it, a folder above it or one in it is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: it, a folder above it or one in it is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn trash(
     State(folders): State<Arc<Folders>>,

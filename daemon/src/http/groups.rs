@@ -18,7 +18,7 @@ use crate::service::groups::Groups;
     (status = 201, body = Group),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken, or there are 1000 groups already", body = Problem,
+    (status = 409, description = "`name_taken`, `limit_reached`: the name is taken, or there are 1000 groups already", body = Problem,
         content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -71,7 +71,7 @@ pub(super) async fn get(
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such group", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn rename(

@@ -19,7 +19,7 @@ use crate::service::marks::Marks;
 #[utoipa::path(put, path = "/items/{id}/favourite", tag = "organisation", extensions(("x-action" = json!("read"))), security(("token" = [])), params(("id" = Uuid, Path)), responses(
     (status = 204, description = "it is one"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "you have 10000 already", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: you have 10000 already", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn add_favourite(
     State(marks): State<Arc<Marks>>,
@@ -63,7 +63,7 @@ pub(super) async fn favourites(
     (status = 204, description = "it has one"),
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn add_star(
     State(marks): State<Arc<Marks>>,
@@ -79,7 +79,7 @@ pub(super) async fn add_star(
     (status = 204, description = "it has none"),
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn remove_star(
     State(marks): State<Arc<Marks>>,

@@ -29,6 +29,7 @@ mod notes;
 mod passkeys;
 mod pictures;
 mod problem;
+mod refusals;
 mod registration;
 mod request_stats;
 mod revisions;
@@ -273,7 +274,7 @@ fn routes_of_the_device() -> OpenApiRouter<Services> {
 pub(crate) fn router(services: Services) -> Router {
     let api = routes_of_the_vault().merge(routes_of_files()).merge(routes_of_the_device());
     let stats = services.request_stats.clone();
-    let (router, document) = OpenApiRouter::with_openapi(docs::Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))
         .routes(routes!(share_visits::page, share_visits::open))
         .routes(routes!(share_visits::info))
@@ -285,6 +286,7 @@ pub(crate) fn router(services: Services) -> Router {
         .nest("/api/v1", api)
         .with_state(services)
         .split_for_parts();
+    refusals::complete(&mut document);
     let router = router.merge(docs::router(document));
     let router = router.fallback(problem::no_such_address).method_not_allowed_fallback(problem::no_such_method);
     middleware::wrap(router, stats)

@@ -45,7 +45,7 @@ pub(super) async fn get(
     (status = 412, description = "it is not what you have seen", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "the text is larger than 64 KiB", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "the text is empty", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn set(
     State(notes): State<Arc<Notes>>,
@@ -70,7 +70,7 @@ pub(super) async fn set(
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder, or no note on it", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "it is not what you have seen", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(
     State(notes): State<Arc<Notes>>,

@@ -21,8 +21,8 @@ use crate::service::second_factors::SecondFactors;
     extensions(("x-action" = json!("enrol"))), request_body = StartPasskey, responses(
     (status = 200, body = PasskeyCeremony),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong password", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "there are 20", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`: wrong password", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: there are 20", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -45,9 +45,9 @@ pub(super) async fn begin(
     params(("id" = uuid::Uuid, Path, description = "The `ceremony_id`; it becomes the id of the passkey.")), responses(
     (status = 201, body = AddedPasskey),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "not begun, or expired", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "there are 20", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: there are 20", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not the answer", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -68,7 +68,7 @@ pub(super) async fn finish(
     params(("id" = uuid::Uuid, Path)), responses(
     (status = 200, body = Passkey),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such passkey of yours", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
@@ -91,9 +91,9 @@ pub(super) async fn rename(
     params(("id" = uuid::Uuid, Path)), responses(
     (status = 204, description = "removed"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong password", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`: wrong password", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such passkey of yours", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "it is the last", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`last_second_factor`: it is the last", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]

@@ -26,10 +26,10 @@ use crate::service::pictures::{Pictures, Turn};
     (status = 403, description = "not your file", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "the file is not what If-Match says", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "not exactly one wish, or not a picture that can be turned", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "`invalid_field`, `picture_not_turned`: not exactly one wish, or not a picture that can be turned", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "too many are being turned", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn turn(
     State(pictures): State<Arc<Pictures>>,

@@ -88,7 +88,7 @@ pub(super) async fn content(
     (status = 403, description = "not your file", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or revision", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "the file is not what If-Match says", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn restore(
     State(files): State<Arc<Files>>,
@@ -106,8 +106,8 @@ pub(super) async fn restore(
     (status = 204, description = "deleted"),
     (status = 403, description = "not your file", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or revision", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "it is the current one", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`current_revision`: it is the current one", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(
     State(files): State<Arc<Files>>,

@@ -21,7 +21,7 @@ type Service = State<Arc<service::second_factors::SecondFactors>>;
     extensions(("x-action" = json!("enrol"))), responses(
     (status = 200, body = SecondFactors),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
@@ -43,7 +43,7 @@ pub(super) async fn list(
     extensions(("x-action" = json!("enrol"))), request_body = PasswordAgain, responses(
     (status = 201, body = NewTotp),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong password", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`: wrong password", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -70,7 +70,7 @@ pub(super) async fn begin_totp(
     extensions(("x-action" = json!("enrol"))), request_body = ConfirmTotp, responses(
     (status = 200, body = SecondFactorAdded),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "nothing to confirm", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not the code", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
@@ -91,9 +91,9 @@ pub(super) async fn confirm_totp(
     extensions(("x-action" = json!("account"))), request_body = PasswordAgain, responses(
     (status = 204, description = "removed"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong password", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`: wrong password", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "there is none", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "it is the last", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`last_second_factor`: it is the last", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -113,7 +113,7 @@ pub(super) async fn remove_totp(
     security(("token" = [])), extensions(("x-action" = json!("account"))), request_body = PasswordAgain, responses(
     (status = 201, body = NewRecoveryCodes),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong password", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`: wrong password", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no second factor", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),

@@ -27,7 +27,7 @@ use crate::service::sessions::{LoggedIn, Login, Opened, Sessions};
     extensions(("x-action" = json!("public"))), responses(
     (status = 200, description = "the password is right, the second factor is asked for", body = SecondFactorChallenge),
     (status = 201, body = NewSession),
-    (status = 401, description = "wrong credentials", body = Problem, content_type = "application/problem+json"),
+    (status = 401, description = "`wrong_credentials`: wrong credentials", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -57,7 +57,7 @@ pub(super) async fn open(
 #[utoipa::path(post, path = "/sessions/second-factor", tag = "sessions", request_body = AnswerChallenge,
     extensions(("x-action" = json!("public"))), responses(
     (status = 201, body = NewSession),
-    (status = 401, description = "wrong, used before, or too late", body = Problem, content_type = "application/problem+json"),
+    (status = 401, description = "`wrong_second_factor`, `wrong_credentials`: wrong, used before, or too late", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
@@ -84,7 +84,7 @@ pub(super) async fn answer(
 #[utoipa::path(post, path = "/sessions/refresh", tag = "sessions", request_body = RefreshSession, 
     extensions(("x-action" = json!("public"))), responses(
     (status = 200, body = NewSession),
-    (status = 401, description = "not a valid refresh token, or one that was used", body = Problem, content_type = "application/problem+json"),
+    (status = 401, description = "`unauthenticated`: not a valid refresh token, or one that was used", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "the vault is locked", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn refresh(

@@ -41,12 +41,12 @@ pub(super) struct DropParameters {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
     (status = 201, body = SharedUpload),
     (status = 200, description = "what became of the files of a form", body = String, content_type = "text/html"),
-    (status = 403, description = "not its password, or not a link that takes files", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`share_password`, `forbidden`: not its password, or not a link that takes files", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such link", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "more than the link takes", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full, or its owner's quota is", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or its owner's quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn upload(
     State(visits): State<Arc<ShareVisits>>,

@@ -185,7 +185,7 @@ pub(super) async fn open(
 /// Look at a share link.
 #[utoipa::path(get, path = "/share/{token}/info", tag = "shared", extensions(("x-action" = json!("public"))), params(("token" = String, Path)), responses(
     (status = 200, body = ShareInfo),
-    (status = 403, description = "not its password", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`share_password`: not its password", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such link", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -217,7 +217,7 @@ pub(super) async fn info(
 /// List what is in a shared folder, or in one below it: folders first, then files, by name.
 #[utoipa::path(get, path = "/share/{token}/items", tag = "shared", extensions(("x-action" = json!("public"))), params(("token" = String, Path), ListItems), responses(
     (status = 200, body = Page<SharedItem>),
-    (status = 403, description = "not its password, or not a link to look into a folder", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`share_password`, `forbidden`: not its password, or not a link to look into a folder", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such link or folder", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a cursor", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -239,7 +239,7 @@ pub(super) async fn items(
     (status = 200, description = "all of it", body = Vec<u8>, content_type = "application/octet-stream"),
     (status = 206, description = "the part asked for, or several as multipart/byteranges", body = Vec<u8>, content_type = "application/octet-stream"),
     (status = 304, description = "the client has it"),
-    (status = 403, description = "not its password, or not what the link is for", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`share_password`, `forbidden`: not its password, or not what the link is for", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such link or file", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -260,7 +260,7 @@ pub(super) async fn content(
 /// Download the shared folder, or one below it, as a ZIP archive. It counts as one download.
 #[utoipa::path(get, path = "/share/{token}/archive", tag = "shared", extensions(("x-action" = json!("public"))), params(("token" = String, Path), SharedArchive), responses(
     (status = 200, description = "the archive", body = Vec<u8>, content_type = "application/zip"),
-    (status = 403, description = "not its password, or not a link to download a folder", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`share_password`, `forbidden`: not its password, or not a link to download a folder", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such link or folder", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "too much for one archive", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "many archives are being made", body = Problem, content_type = "application/problem+json"),

@@ -42,9 +42,9 @@ pub(super) struct ListShares {
     (status = 201, body = NewShare),
     (status = 403, description = "you may only look into the folder that a drop is for", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "you have too many", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: you have too many", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder that a drop is for is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder that a drop is for is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
     State(shares): State<Arc<Shares>>,

@@ -38,9 +38,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemAndTag {
     (status = 204, description = "it has the tag"),
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "it has 50 tags already", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: it has 50 tags already", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a tag", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn add(
     State(tags): State<Arc<Tags>>,
@@ -58,7 +58,7 @@ pub(super) async fn add(
     (status = 403, description = "not yours", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such file or folder", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a tag", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn remove(
     State(tags): State<Arc<Tags>>,

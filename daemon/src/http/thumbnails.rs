@@ -32,7 +32,7 @@ pub(super) struct Size {
     params(("id" = Uuid, Path), Size),
     responses((status = 200, body = Vec<u8>, content_type = "image/jpeg", headers(("ETag" = String, description = "its SHA-256, in quotes"))),
     (status = 304, description = "the client has it"),
-    (status = 404, description = "no such file, or no small picture of it (yet)", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "`not_found`, `thumbnail_pending`, `thumbnail_failed`, `thumbnail_unsupported`: no such file, or no small picture of it (yet)", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not one of the sizes", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn get(

@@ -66,8 +66,8 @@ pub(super) async fn empty(
     (status = 200, description = "where it is now, and under which name", body = RestoredItem),
     (status = 403, description = "neither yours nor put there by you", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such item in the trash", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken, or where it was is gone", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "the folder is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`, `origin_gone`, `into_itself`: the name is taken, or where it was is gone", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn restore(
     State(trash): State<Arc<Trash>>,
@@ -84,7 +84,7 @@ pub(super) async fn restore(
     (status = 204, description = "deleted"),
     (status = 403, description = "neither yours nor put there by you", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such item in the trash", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "something is write-protected", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: something is write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(
     State(trash): State<Arc<Trash>>,

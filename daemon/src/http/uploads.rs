@@ -63,7 +63,7 @@ pub(super) async fn abilities() -> Response {
     (status = 201, description = "begun, at Location; Coffer-File names the file when all of it is there"),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder, or part", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken, or a part is not complete", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`, `part_incomplete`: the name is taken, or a part is not complete", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "another version of tus", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "too long", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
@@ -120,11 +120,11 @@ pub(super) async fn get(
     (status = 403, description = "you may only look, or it was put together from parts", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such upload", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "the client fell silent", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "another offset, or the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`wrong_offset`, `name_taken`: another offset, or the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "another version of tus", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "more than announced", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "not application/offset+octet-stream", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "another request is writing to it", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`upload_busy`, `write_protected`: another request is writing to it", body = Problem, content_type = "application/problem+json"),
     (status = 460, description = "the check sum does not match", body = Problem, content_type = "application/problem+json"),
     (status = 507, description = "the drive is full", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -147,7 +147,7 @@ pub(super) async fn append(
     responses((status = 204, description = "forgotten"),
     (status = 404, description = "no such upload", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "another version of tus", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "a request is writing to it", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`upload_busy`: a request is writing to it", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn terminate(
     State(uploads): State<Arc<Uploads>>,

@@ -103,7 +103,7 @@ pub(super) async fn change_me(
     extensions(("x-action" = json!("account"))), responses(
     (status = 204, description = "changed"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "the current password is wrong", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_password`: the current password is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -139,7 +139,7 @@ pub(super) async fn list(
     (status = 201, body = User),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the name is taken", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
@@ -175,7 +175,7 @@ pub(super) async fn get(
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such user", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the last administrator must stay", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`last_admin`: the last administrator must stay", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn change(
@@ -196,7 +196,7 @@ pub(super) async fn change(
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such user", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "your own account, or the last administrator", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`own_account`, `last_admin`: your own account, or the last administrator", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(
     State(users): State<Arc<Users>>,
@@ -214,7 +214,7 @@ pub(super) async fn delete(
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such user", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "your own account", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`own_account`: your own account", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a field is not accepted", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn reset_password(
@@ -234,7 +234,7 @@ pub(super) async fn reset_password(
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such user", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "your own account", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`own_account`: your own account", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn reset_second_factors(
     State(users): State<Arc<Users>>,

@@ -105,7 +105,7 @@ pub(super) async fn get(
     (status = 400, description = "not JSON, or not a list of ETags", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "256 in the namespace, or 1000 in all, already", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: 256 in the namespace, or 1000 in all, already", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "it is not what the caller has seen", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "the value is larger than 16 KiB", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a namespace or a key, or nested too deeply", body = Problem, content_type = "application/problem+json"),

@@ -33,11 +33,11 @@ pub(super) async fn status(State(health): State<Arc<HealthCheck>>) -> axum::Json
 /// Needs the setup code of the box. The reply holds the recovery key, this once; the vault is unlocked.
 #[utoipa::path(post, path = "/vault", tag = "vault", extensions(("x-action" = json!("setup_code"))), request_body = CreateVault, responses(
     (status = 201, body = VaultCreated),
-    (status = 403, description = "wrong setup code", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "there is a vault already", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_setup_code`: wrong setup code", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`vault_exists`: there is a vault already", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "a password is too weak", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "storage unusable", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "`storage_unavailable`: storage unusable", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
     State(vault): State<Arc<Vault>>,
@@ -60,11 +60,11 @@ pub(super) async fn create(
 /// Unlock the vault, with the master password or the recovery key.
 #[utoipa::path(post, path = "/vault/unlock", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = UnlockVault, responses(
     (status = 200, body = Health),
-    (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "unlocked already, or no vault", body = Problem, content_type = "application/problem+json"),
-    (status = 423, description = "no key file, or lockdown", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`vault_state`, `vault_absent`: unlocked already, or no vault", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`key_file`, `lockdown`: no key file, or lockdown", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "storage unusable", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "`storage_unavailable`: storage unusable", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn unlock(
     State(vault): State<Arc<Vault>>,
@@ -84,7 +84,7 @@ pub(super) async fn unlock(
 #[utoipa::path(post, path = "/vault/lock", tag = "vault", extensions(("x-action" = json!("manage_vault"))), request_body = OptionalMasterPassword, security((), ("token" = [])),
     responses((status = 200, body = Health),
     (status = 401, description = "no credential", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong secret or role", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`, `forbidden`: wrong secret or role", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn lock(
     State(vault): State<Arc<Vault>>,
@@ -103,7 +103,7 @@ pub(super) async fn lock(
 #[utoipa::path(put, path = "/vault/lockdown", tag = "vault", extensions(("x-action" = json!("manage_vault"))), request_body = OptionalMasterPassword,
     security((), ("token" = [])), responses((status = 200, body = Health),
     (status = 401, description = "no credential", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "wrong secret or role", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`, `forbidden`: wrong secret or role", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn begin_lockdown(
     State(vault): State<Arc<Vault>>,
@@ -119,7 +119,7 @@ pub(super) async fn begin_lockdown(
 /// End a lockdown. The vault stays locked.
 #[utoipa::path(delete, path = "/vault/lockdown", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
     (status = 200, body = Health),
-    (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn end_lockdown(
@@ -135,7 +135,7 @@ pub(super) async fn end_lockdown(
 /// Change the master password. Works on the locked vault as well; the data is not touched.
 #[utoipa::path(put, path = "/vault/master-password", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = NewMasterPassword, responses(
     (status = 204, description = "changed"),
-    (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "too weak", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -153,7 +153,7 @@ pub(super) async fn change_master_password(
 /// Make a new recovery key. The reply holds it, this once; earlier ones no longer work.
 #[utoipa::path(post, path = "/vault/recovery-key", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
     (status = 201, body = NewRecoveryKey),
-    (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn replace_recovery_key(
@@ -168,7 +168,7 @@ pub(super) async fn replace_recovery_key(
 /// List the ways to open the vault.
 #[utoipa::path(post, path = "/vault/key-slots/list", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
     (status = 200, body = Vec<KeySlot>),
-    (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list_key_slots(
@@ -192,9 +192,9 @@ pub(super) async fn list_key_slots(
 /// Remove one way to open the vault. The last master password stays.
 #[utoipa::path(delete, path = "/vault/key-slots/{id}", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential,
     params(("id" = uuid::Uuid, Path)), responses((status = 204, description = "removed"),
-    (status = 403, description = "wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such slot", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "the last one", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`key_slot_needed`: the last one", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn remove_key_slot(

@@ -22,7 +22,7 @@ use crate::service::webhooks::Webhooks;
     (status = 201, body = NewWebhook),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "there are 50 webhooks already", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`limit_reached`: there are 50 webhooks already", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a URL that is allowed, or not an event", body = Problem,
         content_type = "application/problem+json"),
 ))]

@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use rusqlite::Connection;
+use uuid::Uuid;
 
-use super::settings;
+use super::{second_factors, settings};
 use crate::model::policy::Policy;
 use crate::model::usage::StoragePolicy;
 use crate::storage::database::DatabaseError;
@@ -24,6 +25,11 @@ pub(crate) fn get(connection: &Connection) -> Result<Policy, DatabaseError> {
         registration_open: !is_set(REGISTRATION_CLOSED)?,
         second_factor_required: is_set(SECOND_FACTOR_REQUIRED)?,
     })
+}
+
+/// Whether an account must have a second factor, and has none.
+pub(crate) fn must_enrol(connection: &Connection, user_id: Uuid) -> Result<bool, DatabaseError> {
+    Ok(get(connection)?.second_factor_required && !second_factors::exists(connection, user_id)?)
 }
 
 /// Writes the rules.

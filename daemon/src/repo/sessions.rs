@@ -84,27 +84,32 @@ pub(crate) fn revoke(connection: &Connection, id: Uuid, user_id: Uuid, now: Time
     Ok(statement.execute(params![id.to_string(), user_id.to_string(), now.as_millisecond()])? > 0)
 }
 
-/// Ends the sessions of a person, but that one. Returns how many.
+/// Ends the sessions of a person, but that one. Returns which.
 pub(crate) fn revoke_of_user(
     connection: &Connection,
     user_id: Uuid,
     except: Option<Uuid>,
     now: Timestamp,
-) -> Result<usize, DatabaseError> {
+) -> Result<Vec<Uuid>, DatabaseError> {
     let sql = "UPDATE sessions SET revoked_at = ?3
-               WHERE user_id = ?1 AND id <> ?2 AND revoked_at IS NULL AND expires_at > ?3";
+               WHERE user_id = ?1 AND id <> ?2 AND revoked_at IS NULL AND expires_at > ?3 RETURNING id";
     let except = except.map(|id| id.to_string()).unwrap_or_default();
     let values = params![user_id.to_string(), except, now.as_millisecond()];
-    Ok(connection.prepare_cached(sql)?.execute(values)?)
+    let mut statement = connection.prepare_cached(sql)?;
+    row::all(statement.query(values)?, |row| row::id(row, "id"))
 }
 
-/// Ends the session of a person that was not used for the longest time.
-pub(crate) fn revoke_least_used(connection: &Connection, user_id: Uuid, now: Timestamp) -> Result<(), DatabaseError> {
+/// Ends the session of a person that was not used for the longest time. Returns which.
+pub(crate) fn revoke_least_used(
+    connection: &Connection,
+    user_id: Uuid,
+    now: Timestamp,
+) -> Result<Option<Uuid>, DatabaseError> {
     let sql = "UPDATE sessions SET revoked_at = ?2 WHERE id =
                    (SELECT id FROM sessions WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2
-                    ORDER BY last_used_at, id LIMIT 1)";
-    connection.prepare_cached(sql)?.execute(params![user_id.to_string(), now.as_millisecond()])?;
-    Ok(())
+                    ORDER BY last_used_at, id LIMIT 1) RETURNING id";
+    let mut statement = connection.prepare_cached(sql)?;
+    row::first(statement.query(params![user_id.to_string(), now.as_millisecond()])?, |row| row::id(row, "id"))
 }
 
 /// Ends every session.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::blobs::Blobs;
 use super::byte_cache::ByteCache;
-use super::{access, files, migrate, policy, second_factors, sessions, users};
+use super::{access, files, migrate, policy, sessions, users};
 use crate::model::access::Viewer;
 use crate::model::file::File;
 use crate::model::session::SessionOfUser;
@@ -132,8 +132,7 @@ impl Store {
             .read(move |connection| {
                 let Some(session) = sessions::find(connection, id)? else { return Ok(None) };
                 let Some(user) = users::find(connection, session.user_id)? else { return Ok(None) };
-                let must_enrol =
-                    policy::get(connection)?.second_factor_required && !second_factors::exists(connection, user.id)?;
+                let must_enrol = policy::must_enrol(connection, user.id)?;
                 let found = SessionOfUser { session, user, must_enrol };
                 lock(&cache).put(id, found.clone());
                 Ok(Some(found))

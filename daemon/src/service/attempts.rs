@@ -29,6 +29,8 @@ struct Record {
     count: u32,
     not_before: Instant,
     last: Instant,
+    /// Somebody was told to wait since the last attempt.
+    refused: bool,
 }
 
 impl Attempts {
@@ -41,7 +43,12 @@ impl Attempts {
     pub(crate) fn begin(&self, key: &str) -> Result<(), Error> {
         let now = self.clock.monotonic();
         let mut by_key = self.lock();
-        let record = by_key.get_or_insert_mut(key.to_owned(), || Record { count: 0, not_before: now, last: now });
+        let record = by_key.get_or_insert_mut(key.to_owned(), || Record {
+            count: 0,
+            not_before: now,
+            last: now,
+            refused: false,
+        });
         if now.saturating_duration_since(record.last) >= FORGOTTEN_AFTER {
             record.count = 0;
         }
@@ -51,8 +58,15 @@ impl Attempts {
         }
         record.count = record.count.saturating_add(1);
         record.last = now;
+        record.refused = false;
         record.not_before = now + self.pause(record.count);
         Ok(())
+    }
+
+    /// Whether that refusal was the first since the last attempt. Only this one is worth a row in the audit log:
+    /// refusals cost the guesser nothing, and must not fill the drive.
+    pub(crate) fn is_first_refusal(&self, key: &str) -> bool {
+        self.lock().peek_mut(key).is_some_and(|record| !std::mem::replace(&mut record.refused, true))
     }
 
     /// The attempt was wrong: the pause begins now, when the guesser knows it.

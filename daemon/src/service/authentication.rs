@@ -7,13 +7,13 @@ use log::warn;
 use super::Error;
 use super::api_keys;
 use super::audit::Context;
-use super::caller::{Caller, Credential};
+use super::caller::{Caller, Credential, Proved};
 use super::device::Device;
 use super::sessions::Sessions;
 use super::tokens::{self, AccessClaims, DeviceClaims};
 use super::unlocked::Lease;
 use crate::model::user::User;
-use crate::repo::{self, device_links, users};
+use crate::repo::{self, device_links, policy, users};
 use crate::storage::database::DatabaseError;
 
 /// How exactly "last used" is known: each note costs a commit.
@@ -31,24 +31,22 @@ impl Sessions {
         let lease = self.vault.lease()?;
         let token = token.ok_or(Error::Unauthenticated)?;
         let now = self.common.clock.now();
-        let (user, credential) = if let Some(key) = api_keys::parse(token) {
+        let proved = if let Some(key) = api_keys::parse(token) {
             by_key(&lease, &key, now).await?
         } else if let Ok(claims) = tokens::read::<AccessClaims>(token, lease.token_key(), now) {
             by_session(&lease, &claims, &context, now).await?
         } else {
-            let subject = subject(token, self.vault.device(), now)?;
-            let linked = lease.store().database.read(move |connection| device_links::user(connection, &subject));
-            (linked.await?.ok_or(Error::Unauthenticated)?, Credential::DeviceToken)
+            by_device_token(&lease, device_claims(token, self.vault.device(), now)?).await?
         };
-        if !user.active {
+        if !proved.user.active {
             return Err(Error::Unauthenticated);
         }
-        context.actor_id = Some(user.id);
-        context.session_id = match credential {
-            Credential::Session { id, .. } | Credential::ApiKey { id, .. } => Some(id),
-            Credential::DeviceToken => None,
+        context.actor_id = Some(proved.user.id);
+        context.session_id = match proved.credential {
+            Credential::Session { id } | Credential::ApiKey { id, .. } => Some(id),
+            Credential::DeviceToken { .. } => None,
         };
-        Ok(Caller::new(user, credential, context, lease, self.common.auditor.clone()))
+        Ok(Caller::new(proved, context, lease, self.common.auditor.clone()))
     }
 }
 
@@ -57,33 +55,35 @@ impl Sessions {
     pub(super) async fn still_holds(&self, caller: &Caller) -> Result<bool, Error> {
         let (now, user_id) = (self.common.clock.now(), caller.user.id);
         let database = &caller.store().database;
-        let (user, valid) = match caller.credential {
-            Credential::Session { id, enrolment_only } => {
+        let (user, must_enrol, valid) = match caller.credential {
+            Credential::Session { id } => {
                 let Some(found) = caller.store().session(id).await? else { return Ok(false) };
-                let valid = found.session.is_valid(now) && found.must_enrol == enrolment_only;
-                (Some(found.user), valid)
+                (Some(found.user), found.must_enrol, found.session.is_valid(now))
             }
             Credential::ApiKey { id, .. } => {
                 let read = database.read(move |connection| -> Result<_, DatabaseError> {
-                    Ok((users::find(connection, user_id)?, repo::api_keys::find(connection, id)?))
+                    let key = repo::api_keys::find(connection, id)?;
+                    Ok((users::find(connection, user_id)?, policy::must_enrol(connection, user_id)?, key))
                 });
-                let (user, key) = read.await?;
-                (user, key.is_some_and(|(key, _)| key.is_valid(now)))
+                let (user, must_enrol, key) = read.await?;
+                (user, must_enrol, key.is_some_and(|(key, _)| key.is_valid(now)))
             }
-            Credential::DeviceToken => {
+            Credential::DeviceToken { expires_at } => {
                 let read = database.read(move |connection| -> Result<_, DatabaseError> {
-                    Ok((users::find(connection, user_id)?, device_links::find(connection, user_id)?))
+                    let link = device_links::find(connection, user_id)?;
+                    Ok((users::find(connection, user_id)?, policy::must_enrol(connection, user_id)?, link))
                 });
-                let (user, link) = read.await?;
-                (user, link.is_some())
+                let (user, must_enrol, link) = read.await?;
+                (user, must_enrol, link.is_some() && now < expires_at)
             }
         };
-        Ok(valid && user.is_some_and(|user| user.active && user.role == caller.user.role))
+        let same = |user: User| user.active && user.role == caller.user.role && must_enrol == caller.must_enrol;
+        Ok(valid && user.is_some_and(same))
     }
 }
 
-/// Whom a token of the cloud is for, when it is for this device.
-pub(super) fn subject(token: &str, device: &Device, now: Timestamp) -> Result<String, Error> {
+/// What a token of the cloud says, when it is for this device.
+pub(super) fn device_claims(token: &str, device: &Device, now: Timestamp) -> Result<DeviceClaims, Error> {
     let mut key = zeroize::Zeroizing::new([0; 32]);
     let identity = device.read();
     let decoded = HEXLOWER.decode_mut(identity.shared_secret().as_bytes(), key.as_mut_slice());
@@ -92,15 +92,20 @@ pub(super) fn subject(token: &str, device: &Device, now: Timestamp) -> Result<St
     let issued = Timestamp::from_second(claims.iat).map_err(|_| Error::Unauthenticated)?;
     let fits = (1..=MAX_SUBJECT).contains(&claims.sub.len()) && !claims.sub.chars().any(char::is_control);
     let ours = claims.device_id == identity.token_id() && issued <= now + MAX_SKEW;
-    if fits && ours { Ok(claims.sub) } else { Err(Error::Unauthenticated) }
+    if fits && ours { Ok(claims) } else { Err(Error::Unauthenticated) }
 }
 
-async fn by_session(
-    lease: &Lease,
-    claims: &AccessClaims,
-    context: &Context,
-    now: Timestamp,
-) -> Result<(User, Credential), Error> {
+async fn by_device_token(lease: &Lease, claims: DeviceClaims) -> Result<Proved, Error> {
+    let expires_at = Timestamp::from_second(claims.exp).map_err(|_| Error::Unauthenticated)?;
+    let read = lease.store().database.read(move |connection| -> Result<_, DatabaseError> {
+        let Some(user) = device_links::user(connection, &claims.sub)? else { return Ok(None) };
+        let must_enrol = policy::must_enrol(connection, user.id)?;
+        Ok(Some(Proved { user, credential: Credential::DeviceToken { expires_at }, must_enrol }))
+    });
+    read.await?.ok_or(Error::Unauthenticated)
+}
+
+async fn by_session(lease: &Lease, claims: &AccessClaims, context: &Context, now: Timestamp) -> Result<Proved, Error> {
     let found = lease.store().session(claims.sid).await?.ok_or(Error::Unauthenticated)?;
     if !found.session.is_valid(now) || found.user.id != claims.sub {
         return Err(Error::Unauthenticated);
@@ -114,23 +119,26 @@ async fn by_session(
         })
         .await;
     }
-    Ok((found.user, Credential::Session { id, enrolment_only: found.must_enrol }))
+    Ok(Proved { user: found.user, credential: Credential::Session { id }, must_enrol: found.must_enrol })
 }
 
-async fn by_key(lease: &Lease, key: &api_keys::PresentedKey, now: Timestamp) -> Result<(User, Credential), Error> {
+async fn by_key(lease: &Lease, key: &api_keys::PresentedKey, now: Timestamp) -> Result<Proved, Error> {
     let id = key.id;
     let read = lease.store().database.read(move |connection| -> Result<_, DatabaseError> {
         let Some((key, hash)) = repo::api_keys::find(connection, id)? else { return Ok(None) };
-        Ok(users::find(connection, key.user_id)?.map(|user| (key, hash, user)))
+        let Some(user) = users::find(connection, key.user_id)? else { return Ok(None) };
+        let must_enrol = policy::must_enrol(connection, user.id)?;
+        Ok(Some((key, hash, user, must_enrol)))
     });
-    let (stored, hash, user) = read.await?.ok_or(Error::Unauthenticated)?;
+    let (stored, hash, user, must_enrol) = read.await?.ok_or(Error::Unauthenticated)?;
     if !key.matches(&hash) || !stored.is_valid(now) {
         return Err(Error::Unauthenticated);
     }
     if stored.last_used_at.is_none_or(|last| now.duration_since(last) >= TOUCH_INTERVAL) {
         note_use(lease, move |transaction| repo::api_keys::touch(transaction, id, now)).await;
     }
-    Ok((user, Credential::ApiKey { id, role: stored.role, folder_id: stored.folder_id }))
+    let credential = Credential::ApiKey { id, role: stored.role, folder_id: stored.folder_id };
+    Ok(Proved { user, credential, must_enrol })
 }
 
 /// On a full drive people must still be able to read.

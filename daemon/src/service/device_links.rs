@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Error;
-use super::authentication::subject;
+use super::authentication::device_claims;
 use super::caller::Caller;
 use super::common::Common;
 use super::vault::Vault;
@@ -37,7 +37,8 @@ impl DeviceLinks {
     pub(crate) async fn link(&self, caller: &Caller, token: &str) -> Result<(String, Timestamp), Error> {
         caller.require(Action::Account).await?;
         let now = self.common.clock.now();
-        let subject = subject(token, self.vault.device(), now).map_err(|_| Error::WrongDeviceToken)?;
+        let claims = device_claims(token, self.vault.device(), now).map_err(|_| Error::WrongDeviceToken)?;
+        let subject = claims.sub;
         let user_id = caller.user.id;
         let entry = self.common.auditor.entry(&caller.context, "device_link.created", Outcome::Success, Some(user_id));
         let linked = subject.clone();

@@ -153,6 +153,11 @@ impl SecondFactors {
         Ok(right)
     }
 
+    /// Whether the last refusal of a guess was the first since the last guess.
+    pub(super) fn is_first_refusal(&self, user_id: Uuid) -> bool {
+        self.guesses.is_first_refusal(&user_id.to_string())
+    }
+
     pub(super) fn entry(&self, caller: &Caller, action: &str, subject_id: Uuid) -> Entry {
         self.common.auditor.entry(&caller.context, action, Outcome::Success, Some(subject_id))
     }

@@ -86,7 +86,9 @@ impl Sessions {
             }
             Err(unheard) => {
                 self.challenges.put_back(challenge, open);
-                Err(unheard)
+                let is_first =
+                    matches!(unheard, Error::TooManyAttempts { .. }) && self.second_factors.is_first_refusal(user_id);
+                Err(self.refused(&lease, &context, unheard, is_first).await)
             }
         }
     }

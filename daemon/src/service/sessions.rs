@@ -17,6 +17,7 @@ use super::audit::Context;
 use super::caller::Caller;
 use super::challenges::Challenges;
 use super::common::Common;
+use super::ended_sessions::{Ending, tell};
 use super::passwords::{self, Asker, Hasher};
 use super::second_factors::SecondFactors;
 use super::second_step::{Challenge, Waiting};
@@ -123,11 +124,22 @@ impl Sessions {
     /// Who has a second factor is asked for it next.
     pub(crate) async fn open(&self, login: Login, mut context: Context) -> Result<LoggedIn, Error> {
         let lease = self.vault.lease()?;
-        let name = Username::parse(&login.username).map_err(|_| Error::WrongCredentials)?;
         let by_source = source(context.address);
+        if let Err(refusal) = self.sources.begin(&by_source) {
+            let is_first = self.sources.is_first_refusal(&by_source);
+            return Err(self.refused(&lease, &context, refusal, is_first).await);
+        }
+        let Ok(name) = Username::parse(&login.username) else {
+            // Nobody can have that name, so there is nobody to be hidden by a hash.
+            self.sources.failed(&by_source);
+            return Err(self.failed(&lease, &context).await);
+        };
         let (asker, by_name) = self.key_of(&name, &context);
-        self.sources.begin(&by_source)?;
-        self.names.begin(&by_name).inspect_err(|_| self.sources.take_back(&by_source))?;
+        if let Err(refusal) = self.names.begin(&by_name) {
+            self.sources.take_back(&by_source);
+            let is_first = self.names.is_first_refusal(&by_name);
+            return Err(self.refused(&lease, &context, refusal, is_first).await);
+        }
         let wanted = name.clone();
         let found = lease.store().database.read(move |connection| users::find_by_name(connection, &wanted)).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
@@ -142,9 +154,7 @@ impl Sessions {
         let Some((user, password_hash)) = known else {
             self.names.failed(&by_name);
             self.sources.failed(&by_source);
-            let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Failed, context.actor_id);
-            self.common.auditor.record(&lease, entry).await;
-            return Err(Error::WrongCredentials);
+            return Err(self.failed(&lease, &context).await);
         };
         self.names.forget(&by_name);
         self.sources.take_back(&by_source);
@@ -154,6 +164,22 @@ impl Sessions {
         let password_mark = mark_of(&password_hash);
         let verified = Verified { user_id: user.id, password_mark, session_name: login.session_name, user_agent };
         self.go_on(&lease, verified, context).await
+    }
+
+    /// A login that failed, written down.
+    async fn failed(&self, lease: &Lease, context: &Context) -> Error {
+        let entry = self.common.auditor.entry(context, "session.opened", Outcome::Failed, context.actor_id);
+        self.common.auditor.record(lease, entry).await;
+        Error::WrongCredentials
+    }
+
+    /// A login that was not looked at, written down when it is the first since the last one that was.
+    pub(super) async fn refused(&self, lease: &Lease, context: &Context, refusal: Error, is_first: bool) -> Error {
+        if is_first {
+            let entry = self.common.auditor.entry(context, "session.opened", Outcome::Refused, context.actor_id);
+            self.common.auditor.record(lease, entry.with_detail("too many attempts")).await;
+        }
+        refusal
     }
 
     /// Exchanges a refresh token for fresh tokens. One that was exchanged before ends the session: somebody else has
@@ -167,22 +193,25 @@ impl Sessions {
         context.actor_id = Some(found.user.id);
         context.session_id = Some(id);
         let reuse = self.common.auditor.entry(&context, "session.refresh_reused", Outcome::Refused, Some(id));
+        let ending = Ending::new(&self.common, &context, "refresh token reused");
         let forget = lease.store().session_forgetter();
         let expires_at = now + SESSION_LIFETIME;
         let advanced = lease.store().database.write(move |transaction| -> Result<_, DatabaseError> {
             let Some(session) = sessions::find(transaction, id)?.filter(|session| session.is_valid(now)) else {
-                return Ok(None);
+                return Ok((None, Vec::new()));
             };
             forget(id);
             if session.refresh_generation != claims.generation {
-                sessions::revoke(transaction, id, session.user_id, now)?;
+                let ended = ending.of(transaction, id, session.user_id)?;
                 audit::insert(transaction, &reuse)?;
-                return Ok(None);
+                return Ok((None, ended));
             }
             sessions::advance(transaction, id, now, expires_at)?;
-            sessions::find(transaction, id)
+            Ok((sessions::find(transaction, id)?, Vec::new()))
         });
-        let session = advanced.await?.ok_or(Error::Unauthenticated)?;
+        let (session, ended) = advanced.await?;
+        tell(&self.common.events, &ended);
+        let session = session.ok_or(Error::Unauthenticated)?;
         if !found.user.active {
             return Err(Error::Unauthenticated);
         }
@@ -212,16 +241,19 @@ impl Sessions {
     /// Ends all of the caller's sessions but this one.
     pub(crate) async fn revoke_others(&self, caller: &Caller) -> Result<(), Error> {
         caller.require(Action::Account).await?;
-        let (user_id, now, spared) = (caller.user.id, self.common.clock.now(), caller.session_id());
+        let (user_id, spared) = (caller.user.id, caller.session_id());
+        let ending = Ending::new(&self.common, &caller.context, "all others");
         let entry =
             self.common.auditor.entry(&caller.context, "session.others_revoked", Outcome::Success, Some(user_id));
         let forget = caller.store().people_forgetter();
-        let revoked = caller.store().database.write(move |transaction| -> Result<(), DatabaseError> {
-            sessions::revoke_of_user(transaction, user_id, spared, now)?;
+        let revoked = caller.store().database.write(move |transaction| -> Result<Vec<Uuid>, DatabaseError> {
+            let ended = ending.of_user(transaction, user_id, spared)?;
             forget();
-            audit::insert(transaction, &entry)
+            audit::insert(transaction, &entry)?;
+            Ok(ended)
         });
-        Ok(revoked.await?)
+        tell(&self.common.events, &revoked.await?);
+        Ok(())
     }
 
     async fn end(&self, caller: &Caller, session_id: Uuid) -> Result<(), Error> {
@@ -261,22 +293,25 @@ impl Sessions {
         context.actor_id = Some(session.user_id);
         context.session_id = Some(session.id);
         let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
+        let ending = Ending::new(&self.common, &context, "makes room");
         let (row, forget, mark) = (session.clone(), lease.store().people_forgetter(), verified.password_mark);
-        let stored = lease.store().database.write(move |transaction| -> Result<User, Error> {
+        let stored = lease.store().database.write(move |transaction| -> Result<(User, Vec<Uuid>), Error> {
             // Somebody may have deactivated the account or changed the password meanwhile.
             let user = users::find(transaction, row.user_id)?.filter(|user| user.active);
             let hash = users::password_hash(transaction, row.user_id)?.filter(|hash| mark_of(hash) == mark);
             let (Some(user), Some(_)) = (user, hash) else { return Err(Error::WrongCredentials) };
+            let mut ended = Vec::new();
             if sessions::count_valid(transaction, row.user_id, now)? >= MAX_SESSIONS {
-                sessions::revoke_least_used(transaction, row.user_id, now)?;
+                ended = ending.least_used(transaction, row.user_id)?;
                 forget();
             }
             sessions::insert(transaction, &row)?;
             users::set_last_login(transaction, row.user_id, now)?;
             audit::insert(transaction, &entry)?;
-            Ok(user)
+            Ok((user, ended))
         });
-        let user = stored.await?;
+        let (user, ended) = stored.await?;
+        tell(&self.common.events, &ended);
         self.common.events.publish(&Event::SessionOpened { session_id: session.id, user_id: user.id });
         self.with_tokens(lease, session, user)
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::Error;
 use super::caller::Caller;
 use super::common::Common;
+use super::ended_sessions::{Ending, tell};
 use super::error::password_field;
 use super::folders::MAX_PAGE;
 use super::password_check::PasswordCheck;
@@ -20,9 +20,7 @@ use crate::model::policy::Policy;
 use crate::model::role::{self, Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{
-    access, api_keys, device_links, groups, invitations, policy, second_factors, sessions, shares, users,
-};
+use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, shares, users};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.
@@ -123,35 +121,39 @@ impl Users {
     /// Takes somebody else's second factors away, who has lost them, and ends their sessions.
     pub(crate) async fn reset_second_factors(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
         self.somebody_else(caller, id).await?;
-        let now = self.common.clock.now();
+        let ending = self.ending(caller, "second factors reset");
         let entry = self.common.auditor.entry(&caller.context, "user.second_factors_reset", Outcome::Success, Some(id));
         let forget = caller.store().people_forgetter();
-        let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
+        let stored = caller.store().database.write(move |transaction| -> Result<Vec<Uuid>, Error> {
             users::find(transaction, id)?.ok_or(Error::NotFound("user"))?;
             second_factors::delete_of_user(transaction, id)?;
-            sessions::revoke_of_user(transaction, id, None, now)?;
+            let ended = ending.of_user(transaction, id, None)?;
             forget();
-            Ok(audit::insert(transaction, &entry)?)
+            audit::insert(transaction, &entry)?;
+            Ok(ended)
         });
-        stored.await
+        tell(&self.common.events, &stored.await?);
+        Ok(())
     }
 
     /// Deletes somebody else's account. What they made stays, as a deleted user's.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
         self.somebody_else(caller, id).await?;
         let now = self.common.clock.now();
+        let ending = self.ending(caller, "account deleted");
         let entry = self.common.auditor.entry(&caller.context, "user.deleted", Outcome::Success, Some(id));
         let forget = caller.store().people_forgetter();
-        let deleted = caller.store().database.write(move |transaction| -> Result<(), Error> {
+        let deleted = caller.store().database.write(move |transaction| -> Result<Vec<Uuid>, Error> {
             let user = users::find(transaction, id)?.ok_or(Error::NotFound("user"))?;
             the_last_admin_stays(transaction, &user)?;
-            sessions::revoke_of_user(transaction, id, None, now)?;
+            let ended = ending.of_user(transaction, id, None)?;
             take_rights(transaction, id)?;
             users::delete(transaction, id, now)?;
             forget();
-            Ok(audit::insert(transaction, &entry)?)
+            audit::insert(transaction, &entry)?;
+            Ok(ended)
         });
-        deleted.await?;
+        tell(&self.common.events, &deleted.await?);
         self.common.events.publish(&Event::UserDeleted { user_id: id });
         Ok(())
     }
@@ -181,18 +183,18 @@ impl Users {
     }
 
     async fn apply(&self, caller: &Caller, id: Uuid, change: UserChange) -> Result<User, Error> {
-        let now = self.common.clock.now();
+        let ending = self.ending(caller, "rights changed");
         let entry = self.common.auditor.entry(&caller.context, "user.changed", Outcome::Success, Some(id));
         let forget = caller.store().people_forgetter();
-        let changed = caller.store().database.write(move |transaction| -> Result<User, Error> {
+        let changed = caller.store().database.write(move |transaction| -> Result<(User, Vec<Uuid>), Error> {
             let user = users::find(transaction, id)?.ok_or(Error::NotFound("user"))?;
             let display_name = change.display_name.map_or_else(|| DisplayName::parse(&user.display_name), Ok)?;
             let about = change.about.map_or_else(|| About::parse(&user.about), Ok)?;
             users::set_profile(transaction, id, &display_name, &about)?;
             let (role, active) = (change.role.unwrap_or(user.role), change.active.unwrap_or(user.active));
-            let mut entry = entry;
+            let (mut entry, mut ended) = (entry, Vec::new());
             if (role, active) != (user.role, user.active) {
-                change_rights(transaction, &user, role, active, now)?;
+                ended = change_rights(transaction, &user, role, active, &ending)?;
                 entry = entry.with_detail(format!(
                     "role: {} -> {}, active: {} -> {active}",
                     role::name(user.role),
@@ -202,9 +204,10 @@ impl Users {
             }
             forget();
             audit::insert(transaction, &entry)?;
-            users::find(transaction, id)?.ok_or(Error::NotFound("user"))
+            Ok((users::find(transaction, id)?.ok_or(Error::NotFound("user"))?, ended))
         });
-        let user = changed.await?;
+        let (user, ended) = changed.await?;
+        tell(&self.common.events, &ended);
         self.common.events.publish(&Event::UserChanged { user_id: id });
         Ok(user)
     }
@@ -217,22 +220,29 @@ impl Users {
         action: &'static str,
     ) -> Result<(), Error> {
         let hash = self.hasher.hash(Asker::Known, new).await?;
-        let now = self.common.clock.now();
+        let ending = self.ending(caller, "password changed");
         let own = id == caller.user.id;
         let spared = if own { caller.session_id() } else { None };
         let entry = self.common.auditor.entry(&caller.context, action, Outcome::Success, Some(id));
         let forget = caller.store().people_forgetter();
-        let stored = caller.store().database.write(move |transaction| -> Result<(), Error> {
+        let stored = caller.store().database.write(move |transaction| -> Result<Vec<Uuid>, Error> {
             users::find(transaction, id)?.ok_or(Error::NotFound("user"))?;
             users::set_password_hash(transaction, id, &hash)?;
-            sessions::revoke_of_user(transaction, id, spared, now)?;
+            let ended = ending.of_user(transaction, id, spared)?;
             if !own {
                 api_keys::delete_of_user(transaction, id)?;
             }
             forget();
-            Ok(audit::insert(transaction, &entry)?)
+            audit::insert(transaction, &entry)?;
+            Ok(ended)
         });
-        stored.await
+        tell(&self.common.events, &stored.await?);
+        Ok(())
+    }
+
+    /// Why the sessions of whom the caller changes end.
+    fn ending(&self, caller: &Caller, why: &'static str) -> Ending {
+        Ending::new(&self.common, &caller.context, why)
     }
 
     /// What administrators do to others only: on their own account it would pass by their password.
@@ -250,13 +260,19 @@ fn strong(user: &User, password: &str) -> Result<StrongPassword, Error> {
     StrongPassword::parse(password, Purpose::Account, &known).map_err(password_field("new_password"))
 }
 
-fn change_rights(connection: &Connection, user: &User, role: Role, active: bool, now: Timestamp) -> Result<(), Error> {
+/// Returns the sessions that end by that.
+fn change_rights(
+    connection: &Connection,
+    user: &User,
+    role: Role,
+    active: bool,
+    ending: &Ending,
+) -> Result<Vec<Uuid>, Error> {
     if role != Role::Admin || !active {
         the_last_admin_stays(connection, user)?;
     }
     users::set_rights(connection, user.id, role, active)?;
-    sessions::revoke_of_user(connection, user.id, None, now)?;
-    Ok(())
+    Ok(ending.of_user(connection, user.id, None)?)
 }
 
 /// Refuses to take the last active administrator away.

@@ -53,7 +53,8 @@ pub(crate) fn lock(daemon: &Daemon) {
 }
 
 /// Runs SQL on the database of the locked vault, as somebody does who has the passphrase: with gocryptfs and sqlite3.
-pub(crate) fn tamper(daemon: &Daemon, sql: &str) -> Result<(), String> {
+/// Gives what it printed.
+pub(crate) fn tamper(daemon: &Daemon, sql: &str) -> Result<String, String> {
     let (_, passphrase, _) = passphrase(&daemon.path("secrets"), MASTER_PASSWORD);
     let view = tempfile::tempdir().unwrap();
     let script = "set -eu; gocryptfs -q \"$0\" \"$1\"; trap 'fusermount3 -u \"$1\" || umount \"$1\"' EXIT
@@ -64,12 +65,14 @@ pub(crate) fn tamper(daemon: &Daemon, sql: &str) -> Result<(), String> {
         .arg(view.path())
         .arg(sql)
         .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(format!("{passphrase}\n").as_bytes()).unwrap();
     let run = child.wait_with_output().unwrap();
-    if run.status.success() { Ok(()) } else { Err(String::from_utf8(run.stderr).unwrap()) }
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    if run.status.success() { Ok(text(run.stdout)) } else { Err(text(run.stderr)) }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::harness::Daemon;
+use crate::audit::{lock, tamper};
+use crate::harness::{ADMIN_PASSWORD, Daemon, MASTER_PASSWORD};
+use crate::second_factors::{code, path};
 
 const HS256: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 
@@ -103,6 +105,29 @@ fn what_is_not_a_key_is_refused() {
 }
 
 #[test]
+fn nothing_that_lets_somebody_in_is_stored_as_it_was_shown() {
+    let daemon = Daemon::unlocked();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let key = text(&daemon.post("/api-keys", &json!({ "name": "a", "role": "reader" })).expect(201)["key"]);
+    let invitation = text(&daemon.post("/invitations", &json!({ "role": "reader" })).expect(201)["token"]);
+    let again = json!({ "password": ADMIN_PASSWORD });
+    let secret = daemon.post(&path("/totp"), &again).expect(201)["secret"].clone();
+    let typed = json!({ "code": code(&daemon, &secret, 0) });
+    let codes = daemon.post(&path("/totp/confirm"), &typed).expect(200)["recovery_codes"].clone();
+    lock(&daemon);
+    let database = tamper(&daemon, ".dump").unwrap();
+    assert!(database.contains("INSERT INTO recovery_codes") && database.contains("$argon2id$"), "it was read");
+    let secrets = [&key[7..], &key[key.len() - 24..], &invitation, ADMIN_PASSWORD, MASTER_PASSWORD];
+    let codes = codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap());
+    for shown in secrets.into_iter().chain(codes.clone()) {
+        assert!(!database.contains(shown), "{shown} is in the database");
+    }
+    for shown in codes {
+        assert!(!database.contains(&shown.replace('-', "")), "{shown} is in the database");
+    }
+}
+
+#[test]
 fn a_token_of_the_cloud_is_accepted_for_the_account_that_was_linked_by_such_a_token() {
     let daemon = Daemon::unlocked();
     let [grace, hedy] = ["grace", "hedy"].map(|name| daemon.user(name, "writer"));
@@ -168,7 +193,7 @@ fn a_token_of_the_cloud_that_is_forged_or_not_for_this_device_is_refused() {
 }
 
 /// A token as the cloud issues it, with some claims changed.
-fn device_token(daemon: &Daemon, changes: &Value) -> String {
+pub(crate) fn device_token(daemon: &Daemon, changes: &Value) -> String {
     let device = device(daemon);
     let now = daemon.now_s();
     let mut claims = json!({ "sub": "cloud|ada", "device_id": device["device_id"], "iat": now, "exp": now + 600 });

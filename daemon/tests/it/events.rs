@@ -1,5 +1,6 @@
 //! The stream of events.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::audit::rows;
 use crate::client::tcp;
+use crate::credentials::device_token;
 use crate::harness::{Daemon, PASSWORD, Person};
 use crate::webhooks::wait_until;
 
@@ -252,6 +255,72 @@ fn a_stream_ends_at_once_with_the_right_to_it() {
     assert!(admin.is_open());
     daemon.advance(Duration::from_hours(30 * 24));
     admin.wait_for_end(Duration::from_secs(10));
+}
+
+#[test]
+fn every_session_that_ends_is_told_of_and_written_down() {
+    let daemon = Daemon::unlocked();
+    let follower = Follower::start(&daemon, &daemon.token, None);
+    let revoked = || {
+        let seen = follower.seen().into_iter().filter(|seen| seen.event == "session.revoked");
+        seen.map(|seen| seen.data["subject"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    let mut all = BTreeSet::new();
+    let another_password = json!({ "new_password": "quiet marble lantern" });
+    for (number, why) in [
+        "all others",
+        "refresh token reused",
+        "password changed",
+        "second factors reset",
+        "rights changed",
+        "account deleted",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("grace_{number}");
+        let (first, second) = (daemon.user(&name, "writer"), daemon.log_in_as(&name, PASSWORD));
+        let sessions = daemon.get_as(&first.token, "/sessions").expect(200);
+        let mut ended: BTreeSet<String> =
+            sessions.as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect();
+        let own =
+            || sessions.as_array().unwrap().iter().find(|session| session["current"] == true).unwrap()["id"].clone();
+        let account = format!("/users/{}", first.id);
+        match why {
+            "all others" => {
+                daemon.request_as(&first.token, "DELETE", "/sessions", &[], b"").expect(204);
+                ended.remove(own().as_str().unwrap());
+            }
+            "refresh token reused" => {
+                daemon.refresh(&second.refresh_token).expect(200);
+                daemon.refresh(&second.refresh_token).expect_problem(401, "unauthenticated");
+                ended.remove(own().as_str().unwrap());
+            }
+            "password changed" => {
+                drop(daemon.send("PUT", &format!("{account}/password"), &another_password).expect(204))
+            }
+            "second factors reset" => drop(daemon.delete(&format!("{account}/second-factors")).expect(204)),
+            "rights changed" => drop(daemon.send("PATCH", &account, &json!({ "role": "reader" })).expect(200)),
+            _ => drop(daemon.delete(&account).expect(204)),
+        }
+        all.extend(ended.iter().cloned());
+        wait_until(why, || revoked() == all);
+        let written: Vec<Value> =
+            rows(&daemon, "action=session.revoked").into_iter().filter(|row| row["detail"] == why).collect();
+        let subjects: BTreeSet<String> =
+            written.iter().map(|row| row["subject_id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(subjects, ended, "{why}");
+    }
+}
+
+#[test]
+fn a_stream_ends_with_the_token_of_the_cloud_that_opened_it() {
+    let daemon = Daemon::unlocked();
+    let token = device_token(&daemon, &json!({}));
+    daemon.send("PUT", "/users/me/device-link", &json!({ "device_token": token })).expect(200);
+    let follower = Follower::start(&daemon, &token, None);
+    daemon.advance(Duration::from_secs(601));
+    follower.wait_for_end(Duration::from_secs(10));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::authenticator::Authenticator;
 use crate::client::Reply;
+use crate::credentials::device_token;
 use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, PASSWORD};
 
 const NOBODY: &str = "01a1fd16-afea-707b-afb4-166dd8225dae";
@@ -327,6 +328,29 @@ fn where_everybody_must_have_a_factor_the_first_opens_the_box_and_the_last_stays
     as_bob("POST", &path("/totp/confirm"), &confirm).expect(200);
     as_bob("POST", &format!("{one}/removal"), &his_password).expect(204);
     as_bob("POST", &path("/totp/removal"), &his_password).expect_problem(409, "last_second_factor");
+}
+
+#[test]
+fn neither_a_key_nor_a_token_of_before_is_a_way_around_the_factor_that_everybody_must_have() {
+    let daemon = Daemon::unlocked();
+    let bob = daemon.user("bob_", "writer");
+    let as_bob = |method: &str, path: &str, body: &Value| daemon.send_as(&bob.token, method, path, body);
+    let key = as_bob("POST", "/api-keys", &json!({ "name": "backup", "role": "writer" })).expect(201);
+    let token = device_token(&daemon, &json!({}));
+    as_bob("PUT", "/users/me/device-link", &json!({ "device_token": token })).expect(200);
+    let credentials = [&bob.token, key["key"].as_str().unwrap(), &token];
+    let all = |status: u16| credentials.map(|credential| daemon.get_as(credential, "/folders").status == status);
+    assert_eq!(all(200), [true; 3]);
+    let rules = |required: bool| json!({ "registration_open": true, "second_factor_required": required });
+    daemon.send("PUT", "/policy", &rules(true)).expect(200);
+    for credential in credentials {
+        daemon.get_as(credential, "/folders").expect_problem(403, "second_factor_needed");
+        daemon.request_as(credential, "POST", "/files?name=a", &[], b"x").expect_problem(403, "second_factor_needed");
+        daemon.get_as(credential, "/users/me").expect(200);
+    }
+    let secret = as_bob("POST", &path("/totp"), &json!({ "password": PASSWORD })).expect(201)["secret"].clone();
+    as_bob("POST", &path("/totp/confirm"), &json!({ "code": code(&daemon, &secret, 0) })).expect(200);
+    assert_eq!(all(200), [true; 3]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::audit::{lock, tamper};
+use crate::audit::{lock, rows, tamper};
 use crate::harness::{ADMIN, ADMIN_PASSWORD, Daemon, MASTER_PASSWORD, PASSWORD, person};
 
 #[test]
@@ -16,6 +16,9 @@ fn a_token_works_until_it_is_revoked_and_that_survives_a_restart() {
     let reply = daemon.get("/users/me");
     assert_eq!(reply.header("www-authenticate"), "Bearer");
     reply.expect_problem(401, "unauthenticated");
+    daemon.send_locally("POST", "/vault/lock", &json!({})).expect(200);
+    daemon.unlock();
+    daemon.get("/users/me").expect_problem(401, "unauthenticated");
     let mut daemon = daemon.crash_and_restart();
     daemon.unlock();
     daemon.token = token;
@@ -145,6 +148,17 @@ fn only_a_proxy_that_the_configuration_names_is_believed() {
 }
 
 #[test]
+fn an_address_that_is_none_is_not_believed_even_of_a_proxy() {
+    let mut daemon = Daemon::unlocked();
+    for odd in ["", "localhost", "192.0.2.300", "192.0.2.1, 192.0.2.2", "[2001:db8::1]"] {
+        let headers = [("content-type", "application/json"), ("cf-connecting-ip", odd)];
+        let body = json!({ "username": ADMIN, "password": ADMIN_PASSWORD }).to_string();
+        daemon.token = person(&daemon.request_as("", "POST", "/sessions", &headers, body.as_bytes()).expect(201)).token;
+        assert_eq!(daemon.get("/sessions").expect(200)[0]["address"], "127.0.0.1", "{odd}");
+    }
+}
+
+#[test]
 fn all_other_sessions_end_together() {
     let daemon = Daemon::unlocked();
     let [first, second] = [(); 2].map(|()| daemon.log_in_as(ADMIN, ADMIN_PASSWORD));
@@ -187,6 +201,38 @@ fn a_source_that_guesses_at_many_names_is_slowed_down_and_others_are_not() {
     guess(12, "192.0.2.2").expect_problem(401, "wrong_credentials");
     daemon.advance(Duration::from_secs(2));
     guess(13, "192.0.2.1").expect_problem(401, "wrong_credentials");
+}
+
+#[test]
+fn logins_that_fail_or_are_refused_are_in_the_log_and_a_flood_does_not_fill_it() {
+    let daemon = Daemon::unlocked();
+    let guess = |name: &str| {
+        let headers = [("content-type", "application/json"), ("cf-connecting-ip", "192.0.2.1")];
+        let body = json!({ "username": name, "password": "not the password" }).to_string();
+        daemon.request_as("", "POST", "/sessions", &headers, body.as_bytes())
+    };
+    let refused = |times: usize| {
+        for _ in 0..times {
+            guess("grace").expect_problem(429, "too_many_attempts");
+        }
+    };
+    let told = |outcome: &str| rows(&daemon, &format!("action=session.opened&outcome={outcome}"));
+    guess("no such name!").expect_problem(401, "wrong_credentials");
+    for _ in 0..4 {
+        guess("grace").expect_problem(401, "wrong_credentials");
+    }
+    assert_eq!(told("failed").len(), 5);
+    refused(5);
+    daemon.advance(Duration::from_secs(2));
+    guess("grace").expect_problem(401, "wrong_credentials");
+    refused(5);
+    assert_eq!((told("failed").len(), told("refused").len()), (6, 2), "one for each pause");
+    let row = told("refused").remove(0);
+    assert_eq!((&row["address"], &row["detail"]), (&json!("192.0.2.1"), &json!("too many attempts")));
+    assert!(
+        !rows(&daemon, "limit=500").iter().any(|row| row.to_string().contains("grace")),
+        "a typed name may be a secret"
+    );
 }
 
 #[test]
