@@ -261,9 +261,9 @@ pub struct EnterpriseRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnterpriseMethod {
-    /// PEAP, with MSCHAPv2 inside.
+    /// PEAP, with `MSCHAPv2` inside.
     Peap,
-    /// TTLS, with MSCHAPv2 inside.
+    /// TTLS, with `MSCHAPv2` inside.
     Ttls,
 }
 

@@ -187,9 +187,9 @@ pub struct EnterpriseLogin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EapMethod {
-    /// PEAP with MSCHAPv2 inside.
+    /// PEAP with `MSCHAPv2` inside.
     Peap,
-    /// TTLS with MSCHAPv2 inside.
+    /// TTLS with `MSCHAPv2` inside.
     TtlsMschapv2,
     /// TTLS with the plain password inside.
     TtlsPap,

@@ -11,6 +11,7 @@ from harness import disks
 
 UNITS = (
     "cofferd", "coffer-ble", "coffer-storage", "coffer-firstboot", "coffer-claimed", "coffer-machine-id", "cloudflared",
+    "coffer-tunnel",
 )  # fmt: skip
 FLAG_CLAIMED, FLAG_UNLOCKED, FLAG_NO_DAEMON = 0x01, 0x02, 0x80
 

@@ -9,9 +9,9 @@ use super::bus::Properties;
 /// The list goes over the air in one message of at most 8 KiB.
 const MAX_NETWORKS: usize = 40;
 
-/// NM80211ApFlags
+/// `NM80211ApFlags`
 const PRIVACY: u32 = 0x1;
-/// NM80211ApSecurityFlags
+/// `NM80211ApSecurityFlags`
 const PSK: u32 = 0x100;
 const ENTERPRISE: u32 = 0x200;
 const SAE: u32 = 0x400;

@@ -16,7 +16,7 @@ use super::{
 
 const DOING: &str = "changing the address";
 const MAX_DNS: usize = 3;
-/// NMSettingsUpdate2Flags
+/// `NMSettingsUpdate2Flags`
 const IN_MEMORY: u32 = 0x2;
 /// What a profile says about IPv4 addresses, in its newer and its older words.
 const WORDS: [&str; 6] = ["address-data", "addresses", "gateway", "dns", "dns-data", "method"];

@@ -11,9 +11,9 @@ use super::{
     error::NetworkError,
 };
 
-/// NMCheckpointCreateFlags: profiles that were added since go with it.
+/// `NMCheckpointCreateFlags`: profiles that were added since go with it.
 const DELETE_NEW_CONNECTIONS: u32 = 0x2;
-/// NMSettingsUpdate2Flags: from memory into the profile's file.
+/// `NMSettingsUpdate2Flags`: from memory into the profile's file.
 const TO_DISK: u32 = 0x1;
 
 /// Such a change. Dropping it leaves the matter to NetworkManager's clock.

@@ -24,10 +24,10 @@ const DOING: &str = "joining a network";
 /// How much longer than all attempts together NetworkManager waits for this process.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// NMDeviceState
+/// `NMDeviceState`
 const PREPARE: u32 = 40;
 const FAILED: u32 = 120;
-/// NMActiveConnectionState
+/// `NMActiveConnectionState`
 const ACTIVATED: u32 = 2;
 const DEACTIVATED: u32 = 4;
 

@@ -1,6 +1,6 @@
 //! The country whose radio rules the box follows: two letters in a file, which outlives a restart.
 //!
-//! The kernel takes it only from somebody with `CAP_NET_ADMIN`, and wpa_supplicant only together with the right to
+//! The kernel takes it only from somebody with `CAP_NET_ADMIN`, and `wpa_supplicant` only together with the right to
 //! switch its keys into the log. This program has neither: `coffer-country.service` reads the file, at boot before the
 //! radio is used and when it is restarted from here.
 

@@ -5,7 +5,7 @@ use zbus::OwnedObjectPath;
 
 use super::bus::{Bus, DEVICE, Properties};
 
-/// NMDeviceType
+/// `NMDeviceType`
 const WIFI: u32 = 2;
 
 /// It, as it was when it was looked at.

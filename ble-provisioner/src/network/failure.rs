@@ -1,7 +1,7 @@
-//! Why joining failed: from NetworkManager's reason and wpa_supplicant's codes to the closed list. Pure: no bus.
+//! Why joining failed: from NetworkManager's reason and `wpa_supplicant`'s codes to the closed list. Pure: no bus.
 //!
 //! NetworkManager's reason alone misleads: it reports a wrong WPA3 password as a network that was not found, and asks
-//! for a password when an access point that is full does not answer. wpa_supplicant knows better, so it is heard first.
+//! for a password when an access point that is full does not answer. `wpa_supplicant` knows better, so it is heard first.
 
 use coffer_api::{SetupFailure, WifiState};
 
@@ -16,7 +16,7 @@ const CHALLENGE_FAILURE: i32 = 15;
 const TIMED_OUT: i32 = 16;
 const PMF_REQUIRED: i32 = 31;
 const NOT_FAILURES: [i32; 4] = [0, 76, 126, 127];
-/// IEEE 802.11 reason codes; wpa_supplicant negates those that this side gave.
+/// IEEE 802.11 reason codes; `wpa_supplicant` negates those that this side gave.
 const INACTIVITY: i32 = 4;
 const FOUR_WAY_HANDSHAKE_TIMEOUT: i32 = 15;
 const ENTERPRISE_LOGIN_FAILED: i32 = 23;
@@ -33,8 +33,16 @@ pub(crate) struct Evidence {
     assoc_status: Option<i32>,
     disconnect_reason: Option<i32>,
     psk_mismatch: bool,
-    certificate_refused: bool,
-    login_failed: bool,
+    login_fault: Option<LoginFault>,
+}
+
+/// What an enterprise login failed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoginFault {
+    /// The server's.
+    Certificate,
+    /// Ours, as far as is known.
+    Account,
 }
 
 impl Evidence {
@@ -48,8 +56,9 @@ impl Evidence {
             Signal::PskMismatch => self.psk_mismatch = true,
             Signal::Eap { status, parameter } => match (status.as_str(), parameter.as_str()) {
                 ("remote certificate verification", "success") => {}
-                ("remote certificate verification", _) => self.certificate_refused = true,
-                ("completion", "failure") => self.login_failed = true,
+                ("remote certificate verification", _) => self.login_fault = Some(LoginFault::Certificate),
+                // Also the end of a login that failed by the certificate.
+                ("completion", "failure") => self.login_fault = self.login_fault.or(Some(LoginFault::Account)),
                 _ => {}
             },
             Signal::DeviceState { .. }
@@ -60,7 +69,7 @@ impl Evidence {
         }
     }
 
-    /// A code that means no failure does not take back one that did: wpa_supplicant tries again by itself.
+    /// A code that means no failure does not take back one that did: `wpa_supplicant` tries again by itself.
     fn note_codes(&mut self, properties: &mut Properties) {
         for (name, code) in [
             ("AuthStatusCode", &mut self.auth_status),
@@ -171,13 +180,15 @@ pub(crate) fn cause(reason: u32, during: WifiState, way: Way, evidence: &Evidenc
 }
 
 fn link(said: Says, way: Way, evidence: &Evidence) -> SetupFailure {
-    if way == Way::Enterprise && evidence.certificate_refused {
-        return SetupFailure::EapCertificate;
-    }
-    if way == Way::Enterprise
-        && (evidence.login_failed || evidence.disconnect_reason.map(i32::abs) == Some(ENTERPRISE_LOGIN_FAILED))
-    {
-        return SetupFailure::EapIdentity;
+    if way == Way::Enterprise {
+        match evidence.login_fault {
+            Some(LoginFault::Certificate) => return SetupFailure::EapCertificate,
+            Some(LoginFault::Account) => return SetupFailure::EapIdentity,
+            None if evidence.disconnect_reason.map(i32::abs) == Some(ENTERPRISE_LOGIN_FAILED) => {
+                return SetupFailure::EapIdentity;
+            }
+            None => {}
+        }
     }
     if evidence.blames_password(way) {
         return SetupFailure::WrongPassword;
@@ -228,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    /// NMDeviceStateReason has 80 values.
+    /// `NMDeviceStateReason` has 80 values.
     const REASONS: u32 = 80;
 
     fn seen(signal_percent: u8) -> Evidence {

@@ -236,7 +236,7 @@ impl Known {
     async fn refresh(&self, bus: &Bus) {
         // Without NetworkManager nothing is known, and it says so when it is back.
         let mut status = status::read(bus).await.unwrap_or_else(|_| status::unknown());
-        status.country = self.country.borrow().clone();
+        status.country.clone_from(&self.country.borrow());
         status.last_failure = *self.last_failure.borrow();
         self.status.send_if_modified(|known| std::mem::replace(known, status.clone()) != status);
     }

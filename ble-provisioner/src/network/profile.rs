@@ -14,12 +14,12 @@ use super::bus::Settings;
 const MAX_IDENTITY_BYTES: usize = 253;
 const MAX_PEM_BYTES: usize = 6 * 1024;
 
-/// NMSettingSecretFlags: NetworkManager keeps the secret itself. It asks nobody, so a wrong one fails at once.
+/// `NMSettingSecretFlags`: NetworkManager keeps the secret itself. It asks nobody, so a wrong one fails at once.
 const KEPT_BY_NETWORK_MANAGER: u32 = 0;
-/// NMSettingWirelessSecurityWpsMethod: off. Else a wrong password makes NetworkManager wait for somebody to press the
+/// `NMSettingWirelessSecurityWpsMethod`: off. Else a wrong password makes NetworkManager wait for somebody to press the
 /// access point's button.
 const NO_WPS: u32 = 1;
-/// NMSettingWirelessSecurityPmf: off, and with it everything of WPA3.
+/// `NMSettingWirelessSecurityPmf`: off, and with it everything of WPA3.
 const NO_PMF: i32 = 1;
 /// Once a password has worked, one that is refused means an access point with troubles. Nobody is there to type it
 /// again, and after three refusals NetworkManager would never try again by itself.
@@ -110,7 +110,7 @@ fn der(pem: &str) -> Option<Vec<u8>> {
 }
 
 /// The profile for one way.
-pub(crate) fn settings<'a>(request: &'a JoinWifi, way: Way) -> Settings<'a> {
+pub(crate) fn settings(request: &JoinWifi, way: Way) -> Settings<'_> {
     let mut connection = HashMap::from([
         ("type", Variant::from("802-11-wireless")),
         ("id", Variant::from(request.ssid.to_text())),

@@ -1,4 +1,4 @@
-//! What NetworkManager, wpa_supplicant and systemd tell by themselves, in order. Judges nothing.
+//! What NetworkManager, `wpa_supplicant` and systemd tell by themselves, in order. Judges nothing.
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
@@ -26,11 +26,11 @@ pub(crate) enum Signal {
     ActiveState { active: OwnedObjectPath, state: u32 },
     /// Something about an object of NetworkManager's changed.
     Changed { path: OwnedObjectPath, interface: String, properties: Properties },
-    /// Something about wpa_supplicant's radio did.
+    /// Something about `wpa_supplicant`'s radio did.
     SupplicantChanged(Properties),
     /// A step of an enterprise login.
     Eap { status: String, parameter: String },
-    /// wpa_supplicant takes the password for wrong.
+    /// `wpa_supplicant` takes the password for wrong.
     PskMismatch,
     /// systemd finished a job.
     JobRemoved { job: OwnedObjectPath, result: String },

@@ -10,6 +10,7 @@ mod daemon;
 mod info;
 mod lifecycle;
 mod network_manager;
+mod network_manager_objects;
 mod phone;
 mod program;
 mod sessions;

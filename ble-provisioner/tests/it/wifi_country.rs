@@ -1,5 +1,7 @@
 //! No radio without a country, and no country that the kernel was not told.
 
+#![expect(clippy::unused_self, reason = "zbus wants methods")]
+
 use coffer_api::{BoxDid, ScanWifi, SetupFailure};
 use coffer_ble::network::NetworkError;
 use tokio::sync::watch;

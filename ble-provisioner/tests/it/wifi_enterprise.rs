@@ -90,6 +90,11 @@ async fn without_any_check_of_the_server_no_password_is_sent() {
 #[tokio::test]
 async fn an_account_fails_by_itself_or_by_the_certificate() {
     let end = [Step::Device(120, 7), Step::Active(4)];
+    let both = [Step::Eap("remote certificate verification", "expired"), Step::Eap("completion", "failure")];
+    let home = Home::new(state(&[&[Step::Device(40, 0)], &both[..], &end[..]].concat())).await;
+    let outcome = home.network.connect(&request(login(EapMethod::Peap))).await;
+    assert_eq!(failure(outcome).0, SetupFailure::EapCertificate);
+
     for (step, expected) in [
         (Step::Eap("completion", "failure"), SetupFailure::EapIdentity),
         (Step::Eap("remote certificate verification", "unable to get issuer"), SetupFailure::EapCertificate),

@@ -88,8 +88,11 @@ impl Registrations {
         let changed = blocking("registration", move || this.device.update(|identity| Ok(begin(identity, way)))).await?;
         if changed {
             *self.progress() = Progress::default();
-            self.bell.notify_one();
             self.vault.note(&context, "device.registration_asked").await;
+        }
+        // Whoever asks again has changed something, and waits; but the registrar's wish counts for more.
+        if self.progress().last != Some(Cause::Throttled) {
+            self.bell.notify_one();
         }
         Ok(())
     }
@@ -160,10 +163,16 @@ impl Registrations {
     async fn run(self: Arc<Self>) {
         loop {
             let pause = match self.step().await {
-                Ok(Next::Done) => None,
+                Ok(Next::Done) => {
+                    *self.progress() = Progress::default();
+                    None
+                }
                 Ok(Next::Again(cause, wait)) => Some(self.note(cause, wait)),
                 Err(error) => {
                     warn!(error:% = error; "the registration is not kept");
+                    let mut progress = self.progress();
+                    progress.attempts = progress.attempts.saturating_add(1);
+                    drop(progress);
                     Some(self.note(Cause::NotStored, None))
                 }
             };
@@ -226,7 +235,6 @@ impl Registrations {
         .await?;
         if taken {
             info!(registered_id:% = device_id; "the box is registered");
-            *self.progress() = Progress::default();
             self.vault.note(&Context::default(), "device.registered").await;
         }
         Ok(())
@@ -247,7 +255,6 @@ impl Registrations {
         })
         .await?;
         warn!(cause:? = cause; "the registrar refused the box for good");
-        self.progress().last = None;
         Ok(())
     }
 
