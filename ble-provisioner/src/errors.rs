@@ -51,7 +51,7 @@ impl From<HostError> for SetupErrorFrom {
     fn from(source: HostError) -> Self {
         Self(match source {
             HostError::ImplausibleTime(_) => invalid(source.to_string()),
-            HostError::Bus { .. } => {
+            HostError::Bus { .. } | HostError::Unit { .. } => {
                 log::warn!("{source}");
                 error(Code::Unavailable, "The box's system did not do it.", "Start the box again; see its problems.")
             }

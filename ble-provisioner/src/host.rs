@@ -1,13 +1,24 @@
 //! What only the system may do, asked of systemd: set the clock, blink, take another name. Each is a unit or a call that
 //! polkit lets this service use, and nothing besides (systemd/polkit).
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::StreamExt;
 use jiff::Timestamp;
+use tokio::time::timeout;
 use zbus::{Connection, OwnedObjectPath, proxy};
 
 /// A file that systemd-timesyncd makes once it has heard from a time server.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+/// A unit that sets the clock takes a moment, also on a busy box.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// Before this program was written, and when nobody will use it any more: no phone's clock says that.
 const PLAUSIBLE_YEARS: std::ops::RangeInclusive<i16> = 2026..=2099;
 
@@ -17,7 +28,10 @@ const PLAUSIBLE_YEARS: std::ops::RangeInclusive<i16> = 2026..=2099;
     default_path = "/org/freedesktop/systemd1"
 )]
 trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
 }
 
 #[proxy(
@@ -40,6 +54,14 @@ pub(crate) enum HostError {
         /// Why not.
         source: zbus::Error,
     },
+    /// systemd tried, and it did not work.
+    #[error("asking systemd to {doing}: the unit ended with {result}")]
+    Unit {
+        /// What was asked.
+        doing: &'static str,
+        /// systemd's word for it.
+        result: String,
+    },
     /// The phone's clock cannot be right.
     #[error("the clock of the phone says {0}, which cannot be")]
     ImplausibleTime(Timestamp),
@@ -49,12 +71,14 @@ pub(crate) enum HostError {
 #[derive(Clone)]
 pub(crate) struct Host {
     connection: Connection,
+    /// A phone has told the time since this program started.
+    was_told: Arc<AtomicBool>,
 }
 
 impl Host {
     /// Over a connection to the system bus.
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self { connection, was_told: Arc::default() }
     }
 
     /// Takes over a phone's clock, unless a time server has set ours.
@@ -63,17 +87,25 @@ impl Host {
         if !PLAUSIBLE_YEARS.contains(&year) {
             return Err(HostError::ImplausibleTime(time));
         }
-        self.start(&format!("coffer-clock@{}.service", time.as_second()), "set the clock").await
+        let unit = format!("coffer-clock@{}.service", time.as_second());
+        timeout(ENDS_WITHIN, self.run(&unit, "set the clock"))
+            .await
+            .unwrap_or_else(|_| Err(HostError::Unit { doing: "set the clock", result: "no answer".to_owned() }))?;
+        self.was_told.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Whether a time server has set the clock since this start.
-    pub(crate) fn clock_is_set() -> bool {
-        Path::new(SYNCHRONISED).exists()
+    /// Whether a time server or a phone has set the clock.
+    pub(crate) fn clock_is_set(&self) -> bool {
+        self.was_told.load(Ordering::Relaxed) || Path::new(SYNCHRONISED).exists()
     }
 
-    /// Makes the box show itself.
+    /// Makes the box show itself, for as long as that takes.
     pub(crate) async fn identify(&self) -> Result<(), HostError> {
-        self.start("coffer-identify.service", "blink").await
+        let doing = "blink";
+        let call =
+            async { ManagerProxy::new(&self.connection).await?.start_unit("coffer-identify.service", "replace").await };
+        call.await.map(drop).map_err(|source| HostError::Bus { doing, source })
     }
 
     /// Takes another name, until the next start.
@@ -83,8 +115,23 @@ impl Host {
         call.await.map_err(|source| HostError::Bus { doing, source })
     }
 
-    async fn start(&self, unit: &str, doing: &'static str) -> Result<(), HostError> {
-        let call = async { ManagerProxy::new(&self.connection).await?.start_unit(unit, "replace").await };
-        call.await.map(drop).map_err(|source| HostError::Bus { doing, source })
+    /// Starts a unit that ends by itself, and waits for that.
+    async fn run(&self, unit: &str, doing: &'static str) -> Result<(), HostError> {
+        let failed = |source| HostError::Bus { doing, source };
+        let manager = ManagerProxy::new(&self.connection).await.map_err(failed)?;
+        let mut ended = manager.receive_job_removed().await.map_err(failed)?;
+        // Without it systemd tells nobody about jobs.
+        manager.subscribe().await.map_err(failed)?;
+        let job = manager.start_unit(unit, "replace").await.map_err(failed)?;
+        while let Some(signal) = ended.next().await {
+            let signal = signal.args().map_err(failed)?;
+            if signal.job == job && signal.result == "done" {
+                return Ok(());
+            }
+            if signal.job == job {
+                return Err(HostError::Unit { doing, result: signal.result.clone() });
+            }
+        }
+        Err(HostError::Unit { doing, result: "a bus that closed".to_owned() })
     }
 }

@@ -20,7 +20,6 @@ use super::{Asker, Desk, INVITATION, Invitation, Outcome, lock};
 use crate::{
     daemon::{PATIENTLY, SOON},
     errors::{self, SetupErrorFrom},
-    host::Host,
     phones::{Phone, PhoneName},
 };
 
@@ -44,7 +43,7 @@ impl Desk {
         match request {
             ControlRequest::SetClock { time } => {
                 self.host.set_clock(time).await?;
-                Ok(json!({"clock": Timestamp::now().to_string(), "is_set": Host::clock_is_set()}))
+                Ok(json!({"clock": Timestamp::now().to_string(), "is_set": self.host.clock_is_set()}))
             }
             ControlRequest::SetCountry { country } => {
                 self.network.set_country(&country.to_ascii_uppercase()).await?;
@@ -180,7 +179,7 @@ impl Desk {
         let health: Health = self.daemon.get("/health", SOON).await?;
         let stats: DeviceStats = self.daemon.get("/api/v1/device/stats", SOON).await?;
         let network = self.network.status().borrow().clone();
-        Ok(json!({"health": health, "stats": stats, "network": network, "clock_is_set": Host::clock_is_set()}))
+        Ok(json!({"health": health, "stats": stats, "network": network, "clock_is_set": self.host.clock_is_set()}))
     }
 
     fn ask_for_reset(&self) -> Outcome {

@@ -136,7 +136,7 @@ impl Desk {
             model: identity.model as u8,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             enrolled: lock(&self.store).phones().by_key(&asker.key).is_some(),
-            clock_is_set: Host::clock_is_set(),
+            clock_is_set: self.host.clock_is_set(),
             country: self.network.status().borrow().country.clone(),
         }
     }

@@ -32,7 +32,7 @@ impl Desk {
             WifiRequest::Connect { ssid, security, password, hidden, enterprise, local_only } => {
                 let credentials = credentials(security, password, enterprise)?;
                 self.network.connect(&JoinWifi { ssid, hidden, credentials, local_only }).await?;
-                Ok(json!(outlook::of(&self.network.status().borrow())))
+                Ok(json!(outlook::of(&self.network.look().await)))
             }
             WifiRequest::StaticAddress { address, gateway, dns } => {
                 let (address, prefix) = address_and_prefix(&address)?;

@@ -125,6 +125,12 @@ impl Network {
         self.known.status.subscribe()
     }
 
+    /// How it stands at this moment, whatever signal of it is still on its way.
+    pub async fn look(&self) -> WifiStatus {
+        self.known.refresh(&self.bus).await;
+        self.known.status.borrow().clone()
+    }
+
     /// The networks in reach.
     pub async fn scan(&self, request: &ScanWifi) -> Result<WifiScan, NetworkError> {
         const DOING: &str = "scanning for networks";
