@@ -15,7 +15,7 @@ use crate::TunnelState;
     "vault": "unlocked",
     "key_file": "present",
     "lockdown": false,
-    "storage_present": true,
+    "storage_present": true, "tunnel": "none",
     "watchdog_alive": true,
     "problems": [],
 }))]

@@ -53,13 +53,13 @@ pub struct CreateWebhook {
 #[schema(example = json!({ "events": ["file.stored", "file.deleted"], "active": true }))]
 pub struct ChangeWebhook {
     /// As for a new one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// As for a new one: all when empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
     /// Whether events are queued and sent. What waits when it is switched off, has failed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
 }
 

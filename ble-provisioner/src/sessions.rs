@@ -104,6 +104,7 @@ impl Sessions {
     /// Serves phones until the air is gone.
     pub(crate) async fn run(mut self, mut news: mpsc::Receiver<News>) {
         let mut status = self.desk.wifi_status();
+        self.values.set_status(&outlook::of(&status.borrow_and_update()));
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -327,8 +328,13 @@ impl Sessions {
 
     /// Looks at what changes without a signal, and tells what is news.
     async fn look(&mut self) {
-        let Some(current) = &self.current else { return };
-        let seen = self.desk.look(&current.asker, &self.identity).await;
+        let Some(current) = &mut self.current else { return };
+        let mut seen = self.desk.look(&current.asker, &self.identity).await;
+        if current.asker.access == SetupAccess::Setup && seen.welcome.claimed && seen.welcome.enrolled {
+            // The setup code has done what it is for: this phone owns the box now.
+            current.asker.access = SetupAccess::Owner;
+            seen.welcome.access = SetupAccess::Owner;
+        }
         if current.welcome.as_ref() != Some(&seen.welcome) {
             self.send(Channel::Session, &json!(seen.welcome)).await;
             if let Some(current) = &mut self.current {

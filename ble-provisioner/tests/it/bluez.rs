@@ -126,6 +126,14 @@ impl Bluez {
         self.emit_changed(ADAPTER, "org.bluez.LEAdvertisingManager1", changed).await;
     }
 
+    /// The program has ended, and everything that it registered goes with its connection.
+    pub(crate) fn program_ended(&self) {
+        self.state.send_modify(|state| {
+            state.adverts.clear();
+            state.applications.clear();
+        });
+    }
+
     /// A phone that was connected disconnects; BlueZ counts the advert as active all the time.
     pub(crate) async fn phone_leaves(&self) {
         let changed = HashMap::from([("Connected", Variant::from(false))]);

@@ -9,12 +9,17 @@ use coffer_crypto::{
     channel::{Channel, Credential, Event, Failed, Failure, Phone, PublicKey, StaticKey},
     code::SetupCode,
 };
+use futures_util::FutureExt;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::bluez::{Bluez, MTU, Notifications};
+
+/// docs/ble.md, section 5.
+const FIRST_FRAME_HEADER: usize = 5;
+const REFUSED: u8 = 0x0f;
 
 /// The characteristic of a channel.
 pub(crate) fn uuid(channel: Channel) -> Uuid {
@@ -99,6 +104,9 @@ impl Handset {
 
     /// Waits for an object like that; keeps the others.
     pub(crate) async fn hear(&mut self, on: Channel, like: impl Fn(&Value) -> bool) -> Value {
+        if let Some(index) = self.told.iter().position(|(channel, value)| *channel == on && like(value)) {
+            return self.told.remove(index).1;
+        }
         loop {
             match self.next().await {
                 Event::Message { channel, json } => {
@@ -114,10 +122,24 @@ impl Handset {
         }
     }
 
+    /// Waits until the box says in clear that there is no session any more.
+    pub(crate) async fn is_sent_away(&mut self) {
+        loop {
+            let (characteristic, frame) = self.notifications.next().await;
+            if characteristic == uuid(Channel::Session) && frame.get(FIRST_FRAME_HEADER) == Some(&REFUSED) {
+                return;
+            }
+        }
+    }
+
     /// Reads a characteristic whole.
     pub(crate) async fn read(&mut self, channel: Channel) -> Value {
         loop {
             let frame = self.bluez.read(uuid(channel), 0).await.unwrap();
+            // What was notified before the answer is older, and a phone hears it before.
+            while let Some((uuid, earlier)) = self.notifications.next().now_or_never() {
+                self.take(uuid, earlier);
+            }
             self.air.push(frame.clone());
             match self.phone.read(channel, &frame, self.now()) {
                 Some(Event::Message { json, .. }) => return serde_json::from_slice(&json).unwrap(),
@@ -150,12 +172,26 @@ impl Handset {
     async fn next(&mut self) -> Event {
         loop {
             let (uuid, frame) = self.notifications.next().await;
-            let (channel, now) = (self.channels[&uuid], self.now());
-            self.air.push(frame.clone());
-            if let Some(event) = self.phone.notified(channel, &frame, now) {
+            if let Some(event) = self.notified(uuid, frame) {
                 return event;
             }
         }
+    }
+
+    /// Keeps a message for later, if the frame completes one.
+    fn take(&mut self, uuid: Uuid, frame: Vec<u8>) {
+        match self.notified(uuid, frame) {
+            Some(Event::Message { channel, json }) => self.told.push((channel, serde_json::from_slice(&json).unwrap())),
+            Some(_) => panic!("something else than a message"),
+            None => {}
+        }
+    }
+
+    fn notified(&mut self, uuid: Uuid, frame: Vec<u8>) -> Option<Event> {
+        let (channel, now) = (self.channels[&uuid], self.now());
+        let event = self.phone.notified(channel, &frame, now);
+        self.air.push(frame);
+        event
     }
 
     fn now(&self) -> Duration {

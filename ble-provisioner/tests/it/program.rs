@@ -108,6 +108,11 @@ impl Program {
         .await;
     }
 
+    /// Ends it as a power cut would.
+    pub(crate) async fn kill(mut self) {
+        eventually("the program dies", self.child.kill()).await.unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();

@@ -69,6 +69,22 @@ impl World {
         program
     }
 
+    /// Ends the program and starts it again, in the same start of the box.
+    async fn restart(&self, program: Program) -> Program {
+        program.kill().await;
+        self.bluez.program_ended();
+        self.start().await
+    }
+
+    /// The phone goes out of reach, and the program has noticed.
+    async fn phone_leaves(&self) {
+        self.bluez.phone_leaves().await;
+        crate::eventually("the session is over", async {
+            while self.bluez.read(uuid(Channel::WifiStatus), 0).await.is_ok() {}
+        })
+        .await;
+    }
+
     async fn phone(&self) -> Handset {
         Handset::connect(&self.bluez, ID).await
     }
@@ -89,6 +105,7 @@ impl World {
         let claimed = phone.ask(Channel::Control, claim).await;
         self.daemon.say(health(ID, VaultState::Unlocked));
         self.closes();
+        phone.hear(Channel::Session, |welcome| welcome["access"] == "owner").await;
         claimed
     }
 }
@@ -116,8 +133,7 @@ async fn the_setup_code_opens_a_session_that_claims_the_box_and_the_phone_comes_
     assert_eq!(asked.body["admin"]["username"], "ada_");
 
     let key = phone.key.clone();
-    drop(program);
-    let _program = world.start().await;
+    let _program = world.restart(program).await;
     world.place.touch().await;
     let mut phone = Handset::connect_with(&world.bluez, ID, key).await;
     let (welcome, _) = phone.resume(box_key).await.unwrap();
@@ -129,7 +145,7 @@ async fn an_owned_box_sends_strangers_away() {
     let world = World::new(VaultState::Absent).await;
     let _program = world.start().await;
     let (phone, box_key) = world.owner().await;
-    world.bluez.phone_leaves().await;
+    world.phone_leaves().await;
     drop(phone);
 
     let mut stranger = world.phone().await;
@@ -150,8 +166,7 @@ async fn guesses_are_counted_and_outlive_the_program() {
     }
     assert_eq!(code_of(phone.prove(&world.code).await.unwrap_err()), "throttled");
 
-    drop(program);
-    let _program = world.start().await;
+    let _program = world.restart(program).await;
     let mut phone = world.phone().await;
     assert_eq!(code_of(phone.prove(&world.code).await.unwrap_err()), "throttled");
 }
@@ -191,7 +206,7 @@ async fn an_invitation_lets_one_more_phone_in_once() {
     let (mut owner, _) = world.owner().await;
     let issued = owner.ask(Channel::Control, json!({"op": "issue_code"})).await;
     let code = SetupCode::parse(issued["code"].as_str().unwrap()).unwrap();
-    world.bluez.phone_leaves().await;
+    world.phone_leaves().await;
 
     let mut guest = world.phone().await;
     let (welcome, box_key) = guest.prove(&code).await.unwrap();
@@ -200,7 +215,7 @@ async fn an_invitation_lets_one_more_phone_in_once() {
     let phones = guest.ask(Channel::Control, json!({"op": "phones"})).await;
     let names: Vec<_> = phones["phones"].as_array().unwrap().iter().map(|phone| &phone["name"]).collect();
     assert_eq!(names, ["Ada's", "Grace's"]);
-    world.bluez.phone_leaves().await;
+    world.phone_leaves().await;
 
     assert_eq!(code_of(world.phone().await.prove(&code).await.unwrap_err()), "already_claimed", "used");
     Handset::connect_with(&world.bluez, ID, guest.key.clone()).await.resume(box_key).await.unwrap();
@@ -212,14 +227,15 @@ async fn a_revoked_phone_is_out_at_once() {
     let _program = world.start().await;
     let (owner, box_key) = world.owner().await;
     let key = owner.key.clone();
-    world.bluez.phone_leaves().await;
+    world.phone_leaves().await;
     let mut phone = Handset::connect_with(&world.bluez, ID, key.clone()).await;
     phone.resume(box_key).await.unwrap();
     let phones = phone.ask(Channel::Control, json!({"op": "phones"})).await;
     let unknown = json!({"op": "revoke_phone", "phone": Uuid::nil()});
     assert_eq!(phone.refusal(Channel::Control, unknown).await, "not_found");
     phone.ask(Channel::Control, json!({"op": "revoke_phone", "phone": phones["phones"][0]["id"]})).await;
-    world.bluez.phone_leaves().await;
+    phone.is_sent_away().await;
+    world.phone_leaves().await;
 
     let mut again = Handset::connect_with(&world.bluez, ID, key).await;
     assert_eq!(code_of(again.resume(box_key).await.unwrap_err()), "not_enrolled");
@@ -354,7 +370,7 @@ async fn a_factory_reset_needs_two_steps_and_leaves_a_box_that_knows_nobody() {
     phone.ask(Channel::Control, confirm(&asked["token"])).await;
     assert_eq!(world.daemon.asked().last().unwrap().what, "POST /api/v1/device/factory-reset");
     let key = phone.key.clone();
-    world.bluez.phone_leaves().await;
+    world.phone_leaves().await;
     world.place.touch().await;
     let mut again = Handset::connect_with(&world.bluez, ID, key).await;
     assert!(again.resume(box_key).await.is_err(), "another key, and no phones");

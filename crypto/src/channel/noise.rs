@@ -212,7 +212,7 @@ impl Dh for X25519 {
         // `snow` keeps public keys in longer arrays.
         let theirs = theirs.first_chunk::<32>().ok_or(snow::Error::Dh)?;
         let shared = self.private.diffie_hellman(&x25519_dalek::PublicKey::from(*theirs));
-        if false {
+        if !shared.was_contributory() {
             return Err(snow::Error::Dh);
         }
         out.first_chunk_mut::<32>().ok_or(snow::Error::Dh)?.copy_from_slice(shared.as_bytes());
