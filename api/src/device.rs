@@ -9,6 +9,8 @@ use crate::{Connectivity, SecretString};
 
 /// The box.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "device_id": "0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506", "name": "coffer", "claimed": true, "version": "0.1.0" }))]
 pub struct Device {
     /// Names the box for its whole life, in the air and in the local network; random, not a serial number.
     pub device_id: Uuid,
@@ -24,6 +26,7 @@ pub struct Device {
 /// Changes the box; absent fields stay.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "attic" }))]
 pub struct ChangeDevice {
     /// 1 to 32 of `a-z`, `0-9`, `-`, not beginning or ending with a dash; upper case is lowered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +35,8 @@ pub struct ChangeDevice {
 
 /// What a phone needs to be let in by a code.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "device_id": "0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506", "claimed": true, "code": null }))]
 pub struct DeviceSetup {
     /// The identity of the code's verifier: these 16 bytes.
     pub device_id: Uuid,
@@ -66,6 +71,7 @@ pub enum SetupCodeKind {
 /// `local_only`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "local_only": true }))]
 pub struct StartRegistration {
     /// Where `register-device` is: an `https` URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +104,9 @@ pub struct OwnTunnel {
 
 /// How far the registration is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "state": "registering", "step": "asking", "attempt": 2, "retry_after_s": 8, "error": null,
+    "server_url": null, "registered_id": null }))]
 pub struct DeviceRegistration {
     /// How the box is reached, or is going to be.
     pub state: DeviceRegistrationState,
@@ -181,6 +190,9 @@ pub enum DeviceFailureCode {
 
 /// How the box is reached from afar.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "server_url": "https://files.example.org", "tunnel": "connected", "since": "2026-11-21T09:30:00Z",
+    "connections": 4 }))]
 pub struct DeviceTunnel {
     /// The public address. Null until there is one.
     pub server_url: Option<String>,
@@ -209,6 +221,9 @@ pub enum TunnelState {
 
 /// What needs a person, the worst first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "problems": [{
+    "code": "tunnel_disconnected", "severity": "warning", "happened": "The tunnel is down.",
+    "try": "Check the internet connection.", "since": "2026-11-21T09:30:00Z" }] }))]
 pub struct DeviceProblems {
     /// Empty when all is well.
     pub problems: Vec<DeviceProblem>,
@@ -272,6 +287,10 @@ pub enum DeviceProblemCode {
 /// How the network is, as whoever manages it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "state": "connected", "ssid": "SG9tZQ", "ssid_text": "Home", "signal_percent": 82,
+    "addresses": ["192.168.1.20/24"], "gateway": "192.168.1.1", "dns": ["192.168.1.1"], "connectivity": "full",
+    "wired": false }))]
 pub struct NetworkStatus {
     /// `unavailable`, `disconnected`, `connecting` or `connected`.
     pub state: NetworkState,
@@ -316,6 +335,7 @@ pub enum NetworkState {
 
 /// The last report on the network.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "reported_at": null, "status": null }))]
 pub struct NetworkReport {
     /// When it was given. Null when there was none since the daemon started.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -326,6 +346,14 @@ pub struct NetworkReport {
 
 /// How the machine is doing. What cannot be had is null.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "version": "0.1.0", "uptime_s": 86400,
+    "cpu": { "cpus": 4, "usage_percent": 3.5, "load": [0.1, 0.2, 0.1], "temperature_celsius": 48.5,
+        "frequency_mhz": 2400, "throttling": null },
+    "memory_total_bytes": 8_000_000_000_u64, "memory_available_bytes": 6_000_000_000_u64,
+    "disks": [{ "name": "vault", "total_bytes": 1_000_000_000_000_u64, "available_bytes": 900_000_000_000_u64 }],
+    "nvme": [], "addresses": ["192.168.1.20"], "network": { "reported_at": null, "status": null },
+    "clock": { "now": "2026-11-21T09:30:00Z", "synchronised": true, "plausible": true } }))]
 pub struct DeviceStats {
     /// Version of the daemon.
     pub version: String,

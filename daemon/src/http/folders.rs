@@ -55,6 +55,7 @@ enum OrderBy {
     (status = 404, description = "no such parent", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "`name_taken`: the name is taken", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`write_protected`: write-protected", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
     State(folders): State<Arc<Folders>>,

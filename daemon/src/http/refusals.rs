@@ -144,6 +144,18 @@ fn common(operation: &Operation) -> Vec<Common> {
             _ => (403, &[Code::Forbidden, Code::SecondFactorNeeded], "your role does not allow it"),
         });
     }
+    if action == Some("master_secret") {
+        // A token will do instead, and is looked at first.
+        common.extend_from_slice(&[
+            (401, &[Code::Unauthenticated], "the token is not valid"),
+            (
+                403,
+                &[Code::WrongMasterSecret, Code::Forbidden, Code::SecondFactorNeeded],
+                "neither the secret nor the token",
+            ),
+            (423, &[Code::VaultLocked, Code::Lockdown, Code::KeyFile], "the vault is locked"),
+        ]);
+    }
     if operation.request_body.is_some() {
         common.push((400, &[Code::BadRequest], "the body broke off, or is not what it should be"));
         common.push((408, &[Code::RequestTimeout], "the client fell silent"));
@@ -157,6 +169,7 @@ fn common(operation: &Operation) -> Vec<Common> {
     }
     if has_parameter(operation, &ParameterIn::Query) {
         common.push((400, &[Code::BadRequest], "a parameter is not understood"));
+        common.push((422, &[Code::InvalidField], "a parameter is not accepted"));
     }
     if has_parameter(operation, &ParameterIn::Path) {
         common.push((404, &[Code::NotFound], "there is no such thing, or it is not yours"));

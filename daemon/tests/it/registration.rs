@@ -171,8 +171,10 @@ fn the_power_may_go_before_the_tunnel_has_its_token() {
     let obstacle = daemon.path("device/cloudflared.token.new");
     fs::create_dir(&obstacle).unwrap();
     ask(&daemon, &registrar, TICKET);
-    let found = wait_for_error(&daemon, "storage_unavailable");
-    assert_eq!((found["state"].clone(), found["step"].clone()), (json!("registering"), json!("received")));
+    wait_until("the answer is kept, and the token is not", || {
+        let now = status(&daemon);
+        now["step"] == "received" && now["error"]["code"] == "storage_unavailable"
+    });
     assert_eq!(token_file(&daemon), None);
     let daemon = daemon.crash_and_restart();
     wait_for_error(&daemon, "storage_unavailable");
