@@ -14,7 +14,7 @@ use crate::patch::present;
     "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
     "name": "wedding.jpg",
     "revision": 1,
-    "size_bytes": 2481152,
+    "size_bytes": 2_481_152,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "media_type": "image/jpeg",
     "thumbnail": { "state": "ready", "reason": null },
@@ -116,7 +116,7 @@ pub struct PlaceFile {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "number": 1,
-    "size_bytes": 2481152,
+    "size_bytes": 2_481_152,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "media_type": "image/jpeg",
     "created_at": "2026-11-21T09:30:00Z",

@@ -36,7 +36,7 @@ pub struct CreateFolder {
     "file_count": 12,
     "folder_count": 1,
     "total_files": 40,
-    "total_bytes": 99246080,
+    "total_bytes": 99_246_080,
     "private": false,
     "access": "write",
 }))]

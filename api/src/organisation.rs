@@ -14,7 +14,7 @@ use crate::ItemKind;
     "kind": "file",
     "name": "wedding.jpg",
     "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
-    "size_bytes": 2481152,
+    "size_bytes": 2_481_152,
     "media_type": "image/jpeg",
     "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
     "modified_at": "2026-11-21T09:30:00Z",

@@ -54,6 +54,7 @@ pub struct SetupWelcome {
 mod vault_or_unknown {
     use super::{Deserialize, Deserializer, Serialize, Serializer, Value, VaultState, de};
 
+    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it like this")]
     pub(super) fn serialize<S: Serializer>(state: &Option<VaultState>, serializer: S) -> Result<S::Ok, S::Error> {
         match state {
             Some(state) => state.serialize(serializer),

@@ -199,7 +199,7 @@ pub struct ShareInfo {
     "id": "01a1fd16-afe9-7000-b0f0-5a5fd0c3a1de",
     "kind": "file",
     "name": "wedding.jpg",
-    "size_bytes": 2481152,
+    "size_bytes": 2_481_152,
     "media_type": "image/jpeg",
     "modified_at": "2026-11-21T09:30:00Z",
 }))]
@@ -221,7 +221,7 @@ pub struct SharedItem {
 
 /// What became of something that was sent through a link.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({ "name": "wedding (2).jpg", "size_bytes": 2481152, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }))]
+#[schema(example = json!({ "name": "wedding (2).jpg", "size_bytes": 2_481_152, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }))]
 pub struct SharedUpload {
     /// The name under which it was stored: a name that is taken gets a number.
     pub name: String,

@@ -25,7 +25,7 @@ pub enum ItemKind {
     "kind": "file",
     "name": "wedding.jpg",
     "folder_id": "01a1fd16-afea-707b-afb4-166dd8225dae",
-    "size_bytes": 2481152,
+    "size_bytes": 2_481_152,
     "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
     "trashed_at": "2026-11-21T09:30:00Z",
     "trashed_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
@@ -141,7 +141,7 @@ pub struct BulkResult {
     "keep_revisions": 100,
     "keep_days": 0,
     "quota_bytes": 0,
-    "reserve_bytes": 33554432,
+    "reserve_bytes": 33_554_432,
 }))]
 pub struct StoragePolicy {
     /// After so many days in the trash an item is deleted for good; 0: never.
@@ -159,7 +159,7 @@ pub struct StoragePolicy {
 /// A person's quota.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "quota_bytes": 107374182400_u64 }))]
+#[schema(example = json!({ "quota_bytes": 107_374_182_400_u64 }))]
 pub struct SetQuota {
     /// What they may store; null for what the rules say.
     #[serde(deserialize_with = "present")]

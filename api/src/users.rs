@@ -170,7 +170,7 @@ pub struct ResetPassword {
 /// Asks for an invitation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "role": "writer", "expires_in_s": 604800 }))]
+#[schema(example = json!({ "role": "writer", "expires_in_s": 604_800 }))]
 pub struct CreateInvitation {
     /// What the new account may do.
     pub role: Role,

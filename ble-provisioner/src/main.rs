@@ -267,12 +267,15 @@ impl Service {
                     self.settle().await?;
                     drop(touch);
                 }
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => {
+                    self.look().await;
+                    // Not with every event: phones make as many as they like.
+                    tell_systemd(&[NotifyState::Watchdog]);
+                }
                 () = sleep_until(window_changes.unwrap_or_else(|| Instant::now() + LOOK_EVERY).into()) => {}
                 _ = self.sessions.join_next() => return Err(Fatal::SessionsEnded),
             }
             self.settle().await?;
-            tell_systemd(&[NotifyState::Watchdog]);
         }
         tell_systemd(&[NotifyState::Stopping]);
         log::info!("stopping");

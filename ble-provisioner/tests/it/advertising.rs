@@ -23,7 +23,7 @@ async fn a_phone_sees_the_service_and_the_name() {
     let (bus, place) = (Bus::start().await, Place::new());
     let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
     let bluez = Bluez::start(&bus.address).await;
-    let program = place.start(&bus.address);
+    let mut program = place.start(&bus.address);
 
     program.notifies("STATUS=advertising as Coffer-F506").await;
     let state = bluez.until("an advert", visible).await;
@@ -79,7 +79,7 @@ async fn the_advert_is_registered_again_after_a_phone_has_left() {
 async fn it_waits_for_bluetoothd_and_then_for_an_adapter() {
     let (bus, place) = (Bus::start().await, Place::new());
     let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
-    let program = place.start(&bus.address);
+    let mut program = place.start(&bus.address);
     program.notifies("STATUS=waiting for bluetoothd").await;
 
     let bluez = Bluez::start_without_adapter(&bus.address).await;
@@ -139,7 +139,7 @@ async fn a_box_with_an_owner_shows_itself_only_when_somebody_touches_it() {
     let _network = NetworkManager::start(&bus.address, Network::on_network(b"Home")).await;
     let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Locked));
     let bluez = Bluez::start(&bus.address).await;
-    let program = place.start(&bus.address);
+    let mut program = place.start(&bus.address);
     program.notifies("STATUS=silent: the box has an owner and is online").await;
     assert!(bluez.until("anything", |_| true).await.adverts.is_empty());
 

@@ -19,7 +19,7 @@ async fn it_tells_the_service_manager_how_it_is_and_ends_cleanly() {
         let (bus, place) = (Bus::start().await, Place::new());
         let _daemon = Daemon::start(&place.control_socket(), health(ID, VaultState::Absent));
         let _bluez = Bluez::start(&bus.address).await;
-        let program = place.start(&bus.address);
+        let mut program = place.start(&bus.address);
 
         program.notifies("READY=1").await;
         program.notifies("STATUS=advertising as Coffer-F506").await;
@@ -43,7 +43,7 @@ async fn without_a_system_bus_it_says_what_is_missing() {
 #[tokio::test]
 async fn it_ends_when_the_bus_does() {
     let (bus, place) = (Bus::start().await, Place::new());
-    let program = place.start(&bus.address);
+    let mut program = place.start(&bus.address);
     program.notifies("STATUS=waiting for bluetoothd").await;
 
     drop(bus);

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tokio::{
     net::UnixDatagram,
     process::{Child, Command},
+    sync::mpsc,
+    task::JoinHandle,
 };
 use uuid::Uuid;
 
@@ -20,7 +22,9 @@ use crate::eventually;
 
 pub(crate) struct Program {
     child: Child,
-    pub(crate) notifications: UnixDatagram,
+    /// What the program told the service manager. Fetched all the time: one that nobody fetches would stop the program.
+    notifications: mpsc::UnboundedReceiver<String>,
+    fetching: JoinHandle<()>,
 }
 
 /// Where the sockets are; outlives the program, so that a daemon can be there before it.
@@ -89,23 +93,22 @@ impl Place {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Program { child, notifications }
+        let (told, notifications_told) = mpsc::unbounded_channel();
+        let fetching = tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = notifications.recv(&mut buffer).await {
+                drop(told.send(String::from_utf8_lossy(&buffer[..length]).into_owned()));
+            }
+        });
+        Program { child, notifications: notifications_told, fetching }
     }
 }
 
 impl Program {
     /// Waits for a line that the program sends to the service manager.
-    pub(crate) async fn notifies(&self, line: &str) {
-        eventually(line, async {
-            let mut buffer = [0; 4096];
-            loop {
-                let length = self.notifications.recv(&mut buffer).await.unwrap();
-                if String::from_utf8_lossy(&buffer[..length]).lines().any(|sent| sent == line) {
-                    return;
-                }
-            }
-        })
-        .await;
+    pub(crate) async fn notifies(&mut self, line: &str) {
+        eventually(line, async { while !self.notifications.recv().await.unwrap().lines().any(|told| told == line) {} })
+            .await;
     }
 
     /// Ends it as a power cut would.
@@ -119,6 +122,7 @@ impl Program {
     }
 
     pub(crate) async fn ends(self) -> (ExitStatus, String) {
+        self.fetching.abort();
         let Output { status, stderr, .. } =
             eventually("the program ends", self.child.wait_with_output()).await.unwrap();
         (status, String::from_utf8(stderr).unwrap())

@@ -168,9 +168,9 @@ pub(super) fn ask(
 }
 
 fn document(identity: &Identity, credential: &StoredCredential) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let broken = |_| Error::Internal("the device's key is damaged", None);
-    let seed = HEXLOWER.decode(identity.signing_key.as_bytes()).map(Zeroizing::new).map_err(|_| broken(()))?;
-    let key = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| broken(()))?;
+    let broken = || Error::Internal("the device's key is damaged", None);
+    let seed = HEXLOWER.decode(identity.signing_key.as_bytes()).map(Zeroizing::new).map_err(|_| broken())?;
+    let key = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| broken())?;
     let signed = Zeroizing::new(format!("{SIGNED}{}", credential.expose()));
     let (ticket, user_token) = match credential {
         StoredCredential::Ticket(text) => (Some(text.as_str()), None),

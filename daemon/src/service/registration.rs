@@ -176,10 +176,11 @@ impl Registrations {
                     Some(self.note(Cause::NotStored, None))
                 }
             };
-            match pause {
-                None => self.bell.notified().await,
-                Some(pause) => drop(tokio::time::timeout(pause, self.bell.notified()).await),
-            }
+            let Some(pause) = pause else {
+                self.bell.notified().await;
+                continue;
+            };
+            let _due_or_rung = tokio::time::timeout(pause, self.bell.notified()).await;
         }
     }
 

@@ -106,7 +106,7 @@ impl Tunnel {
     async fn watch(self: Arc<Self>) {
         loop {
             let interval = if self.state() == TunnelState::Starting { STARTING_INTERVAL } else { INTERVAL };
-            drop(tokio::time::timeout(interval, self.changed.notified()).await);
+            let _due_or_rung = tokio::time::timeout(interval, self.changed.notified()).await;
             if !self.look_at_token() {
                 continue;
             }

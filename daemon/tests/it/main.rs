@@ -17,7 +17,6 @@ mod authenticator;
 mod bad_input;
 mod client;
 mod content;
-mod contract;
 mod control;
 mod crashes;
 mod credentials;

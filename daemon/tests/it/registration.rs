@@ -167,14 +167,15 @@ fn a_reply_may_be_lost() {
 fn the_power_may_go_before_the_tunnel_has_its_token() {
     let registrar = Registrar::start(&[TICKET]);
     let daemon = unclaimed(&registrar);
+    registrar.is_going_to(&[Mood::Hesitates]);
+    ask(&daemon, &registrar, TICKET);
+    wait_until("it is asked", || registrar.devices().len() == 1);
     // Nothing can be written in its place.
     let obstacle = daemon.path("device/cloudflared.token.new");
     fs::create_dir(&obstacle).unwrap();
-    ask(&daemon, &registrar, TICKET);
-    wait_until("the answer is kept, and the token is not", || {
-        let now = status(&daemon);
-        now["step"] == "received" && now["error"]["code"] == "storage_unavailable"
-    });
+    registrar.let_go();
+    let found = wait_for_error(&daemon, "storage_unavailable");
+    assert_eq!((found["state"].clone(), found["step"].clone()), (json!("registering"), json!("received")));
     assert_eq!(token_file(&daemon), None);
     let daemon = daemon.crash_and_restart();
     wait_for_error(&daemon, "storage_unavailable");
