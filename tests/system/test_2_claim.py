@@ -67,4 +67,6 @@ def test_raw_drives_hold_no_plaintext(box: Box) -> None:
 
 
 def test_phone_reads_a_claimed_and_open_box(box: Box) -> None:
+    # A box with an owner is silent until somebody touches it.
+    box.sh("coffer-ble window")
     assert info(box)[3] & (FLAG_CLAIMED | FLAG_UNLOCKED) == FLAG_CLAIMED | FLAG_UNLOCKED
