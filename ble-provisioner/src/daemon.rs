@@ -17,7 +17,7 @@ use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 /// A phone waits 30 s for an ATT answer, a person much less.
 pub(crate) const SOON: Duration = Duration::from_secs(2);
 /// What may hash a password and mount a vault, on a busy box.
-pub(crate) const PATIENTLY: Duration = Duration::from_secs(60);
+pub(crate) const PATIENTLY: Duration = Duration::from_mins(1);
 /// The longest answer is a list of problems.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 

@@ -10,8 +10,8 @@ use uuid::Uuid;
 const FREE: u32 = 5;
 /// After so many, no code is accepted until a person touches the box.
 const MAX: u32 = 20;
-const FIRST_DELAY: Duration = Duration::from_secs(60);
-const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
+const FIRST_DELAY: Duration = Duration::from_mins(1);
+const MAX_DELAY: Duration = Duration::from_mins(15);
 
 /// The proofs that were not right since the last one that was. Kept on disk: a box that is started again remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_start_does_not_shorten_the_wait() {
         let guesses = after(7, 1, 100_000);
-        assert_eq!(guesses.allow(at(2, 0)), Err(Refusal::Throttled { retry_after: Duration::from_secs(120) }));
+        assert_eq!(guesses.allow(at(2, 0)), Err(Refusal::Throttled { retry_after: Duration::from_mins(2) }));
         assert_eq!(guesses.allow(at(2, 120)), Ok(()));
     }
 

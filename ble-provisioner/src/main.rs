@@ -102,7 +102,7 @@ struct Serve {
     /// Where keys, phones and the count of guesses are kept
     #[arg(long, value_name = "DIR", default_value = "/data/coffer/ble")]
     state: PathBuf,
-    /// Names this start of the machine; /proc/sys/kernel/random/boot_id, which the unit hides from this program
+    /// Names this start of the machine: what `/proc/sys/kernel/random/boot_id` says, which the unit hides from here
     #[arg(long, value_name = "UUID")]
     boot_id: Uuid,
     #[command(flatten)]

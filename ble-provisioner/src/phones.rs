@@ -79,7 +79,9 @@ impl Phones {
         if self.0.len() >= MAX_PHONES {
             return Err(Full);
         }
-        let phone = Phone { id: Uuid::now_v7(), key, name, enrolled_at: now, last_seen_at: now };
+        #[expect(clippy::disallowed_methods, reason = "ids only have to differ")]
+        let id = Uuid::now_v7();
+        let phone = Phone { id, key, name, enrolled_at: now, last_seen_at: now };
         self.0.push(phone.clone());
         Ok(phone)
     }

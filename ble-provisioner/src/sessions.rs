@@ -16,7 +16,6 @@ use coffer_crypto::channel::{
     Refusal, Resumption, Session,
 };
 use getrandom::SysRng;
-use jiff::Timestamp;
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 use tokio::{
@@ -33,6 +32,7 @@ use crate::{
     desk::{Asker, Desk, lock},
     gatt::{Air, FromPhone},
     guesses::{Guesses, Moment},
+    host,
     info::Model,
     outlook,
     store::{Store, StoreError},
@@ -226,19 +226,15 @@ impl Sessions {
     async fn count_guess(&mut self, proof: Proof) -> Vec<Action> {
         let moment = self.moment();
         let before = lock(&self.store).guesses().clone();
-        let guess = match before.allow(moment) {
-            Err(refusal) => Guess::Refused(policy::refused(refusal)),
-            Ok(()) => {
-                let counted = before.counted(moment);
-                let retry_after_s = match counted.allow(moment) {
-                    Ok(()) => None,
-                    Err(refusal) => retry_after_s(refusal),
-                };
-                if self.remember_guesses(counted).await {
-                    Guess::Counted { retry_after_s }
-                } else {
-                    Guess::Refused(Refusal::StorageUnavailable)
-                }
+        let guess = if let Err(refusal) = before.allow(moment) {
+            Guess::Refused(policy::refused(refusal))
+        } else {
+            let counted = before.counted(moment);
+            let retry_after_s = counted.allow(moment).err().and_then(retry_after_s);
+            if self.remember_guesses(counted).await {
+                Guess::Counted { retry_after_s }
+            } else {
+                Guess::Refused(Refusal::StorageUnavailable)
             }
         };
         let now = self.now();
@@ -374,7 +370,7 @@ impl Sessions {
     async fn note_seen(&mut self, key: PublicKey) {
         self.remember(move |store| {
             let mut phones = store.phones().clone();
-            phones.seen(&key, Timestamp::now());
+            phones.seen(&key, host::now());
             store.set_phones(phones)
         })
         .await;

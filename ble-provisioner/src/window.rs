@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 /// How long the box stays findable after somebody touched it.
-pub(crate) const AFTER_TOUCH: Duration = Duration::from_secs(10 * 60);
+pub(crate) const AFTER_TOUCH: Duration = Duration::from_mins(10);
 /// How long it has to be offline before it lets itself be found. Short breaks of a network are nobody's concern.
-const OFFLINE_FOR: Duration = Duration::from_secs(120);
+const OFFLINE_FOR: Duration = Duration::from_mins(2);
 
 /// What the rule looks at.
 #[derive(Clone, Copy, Debug, Default)]

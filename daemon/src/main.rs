@@ -80,7 +80,7 @@ fn first_boot(options: &FirstBoot) -> Result<(), Failure> {
 
 fn remove_used_code(options: &RemoveUsedCode) -> Result<(), Failure> {
     let claimed = KeyFile::new(&options.secrets).exists();
-    if claimed && !Device::load(&options.device)?.is_some_and(|device| device.read().open_code(true).is_some()) {
+    if claimed && Device::load(&options.device)?.is_none_or(|device| device.read().open_code(true).is_none()) {
         storage::durable::remove_file(&options.setup_code_file)
             .map_err(|cause| Failure::Directory { directory: options.setup_code_file.clone(), cause })?;
     }

@@ -10,7 +10,6 @@ use coffer_crypto::{channel::CodeVerifier, code::SetupCode};
 use data_encoding::BASE64URL_NOPAD;
 use getrandom::SysRng;
 use hyper::Method;
-use jiff::Timestamp;
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
@@ -20,11 +19,12 @@ use super::{Asker, Desk, INVITATION, Invitation, Outcome, lock};
 use crate::{
     daemon::{PATIENTLY, SOON},
     errors::{self, SetupErrorFrom},
+    host,
     phones::{Phone, PhoneName},
 };
 
 /// How long a factory reset waits for its confirmation.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
+const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
 const RESET_TOKEN_BYTES: usize = 16;
 
 /// A factory reset that was asked for.
@@ -43,7 +43,7 @@ impl Desk {
         match request {
             ControlRequest::SetClock { time } => {
                 self.host.set_clock(time).await?;
-                Ok(json!({"clock": Timestamp::now().to_string(), "is_set": self.host.clock_is_set()}))
+                Ok(json!({"clock": host::now().to_string(), "is_set": self.host.clock_is_set()}))
             }
             ControlRequest::SetCountry { country } => {
                 self.network.set_country(&country.to_ascii_uppercase()).await?;
@@ -69,7 +69,7 @@ impl Desk {
                 Ok(json!(problems))
             }
             ControlRequest::Diagnostics {} => self.diagnostics().await,
-            ControlRequest::FactoryReset {} => self.ask_for_reset(),
+            ControlRequest::FactoryReset {} => Ok(self.ask_for_reset()),
             ControlRequest::FactoryResetConfirm { token } => self.reset(&token).await,
         }
     }
@@ -93,7 +93,7 @@ impl Desk {
         self.remember(move |store| {
             let mut phones = store.phones().clone();
             phones.keep_only(&key);
-            phones.enrol(key, name, Timestamp::now()).map_err(|full| errors::invalid(full.to_string()))?;
+            phones.enrol(key, name, host::now()).map_err(|full| errors::invalid(full.to_string()))?;
             Ok(store.set_phones(phones)?)
         })
         .await?;
@@ -113,7 +113,7 @@ impl Desk {
         let (key, name) = (asker.key, phone(phone_name)?);
         let enrolled = self.remember(move |store| {
             let mut phones = store.phones().clone();
-            let phone = phones.enrol(key, name, Timestamp::now()).map_err(|full| errors::invalid(full.to_string()))?;
+            let phone = phones.enrol(key, name, host::now()).map_err(|full| errors::invalid(full.to_string()))?;
             store.set_phones(phones)?;
             Ok(phone)
         });
@@ -164,7 +164,7 @@ impl Desk {
             (code.to_text(), CodeVerifier::enrol(device_id.as_bytes(), &code, rng))
         });
         let (text, verifier) = made.await.map_err(|_| errors::unavailable())?;
-        let expires_at = Timestamp::now() + INVITATION;
+        let expires_at = host::now() + INVITATION;
         *lock(&self.invitation) = Some(Invitation { verifier, until: Instant::now() + INVITATION });
         Ok(json!({"code": text.as_str(), "expires_at": expires_at}))
     }
@@ -182,13 +182,13 @@ impl Desk {
         Ok(json!({"health": health, "stats": stats, "network": network, "clock_is_set": self.host.clock_is_set()}))
     }
 
-    fn ask_for_reset(&self) -> Outcome {
+    fn ask_for_reset(&self) -> Value {
         let mut bytes = [0; RESET_TOKEN_BYTES];
         rand_core::Rng::fill_bytes(&mut UnwrapErr(SysRng), &mut bytes);
         let token = SecretString::new(BASE64URL_NOPAD.encode(&bytes));
         let reply = json!({"token": token.expose(), "expires_in_s": CONFIRM_WITHIN.as_secs()});
         *lock(&self.reset) = Some(PendingReset { token, until: Instant::now() + CONFIRM_WITHIN });
-        Ok(reply)
+        reply
     }
 
     /// Every step can be taken again, and [`Desk::finish_reset`] does when the power went in between.
@@ -221,6 +221,7 @@ impl Desk {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is how a request ends that has nothing to tell")]
 fn done() -> Outcome {
     Ok(json!({}))
 }

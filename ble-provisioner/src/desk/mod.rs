@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long a code for another phone is good for.
-const INVITATION: Duration = Duration::from_secs(10 * 60);
+const INVITATION: Duration = Duration::from_mins(10);
 
 /// Who asks.
 #[derive(Clone, Debug)]

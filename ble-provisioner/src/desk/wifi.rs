@@ -99,21 +99,21 @@ mod tests {
 
     use super::*;
 
-    fn secret() -> Option<SecretString> {
-        Some(SecretString::new("secret".to_owned()))
+    fn secret() -> SecretString {
+        SecretString::new("secret".to_owned())
     }
 
     #[test]
     fn what_a_network_needs_and_nothing_else() {
         for (security, password, fits) in [
             (None, None, true),
-            (None, secret(), true),
+            (None, Some(secret()), true),
             (Some(WifiSecurity::Open), None, true),
-            (Some(WifiSecurity::Open), secret(), false),
-            (Some(WifiSecurity::Wpa2Wpa3), secret(), true),
+            (Some(WifiSecurity::Open), Some(secret()), false),
+            (Some(WifiSecurity::Wpa2Wpa3), Some(secret()), true),
             (Some(WifiSecurity::Wpa3), None, false),
-            (Some(WifiSecurity::Enterprise), secret(), false),
-            (Some(WifiSecurity::Wep), secret(), false),
+            (Some(WifiSecurity::Enterprise), Some(secret()), false),
+            (Some(WifiSecurity::Wep), Some(secret()), false),
         ] {
             let told = format!("{security:?}, {password:?}");
             assert_eq!(credentials(security, password, None).is_ok(), fits, "{told}");

@@ -29,12 +29,11 @@ pub(crate) fn answer(
         SetupCodeKind::Setup => CodeKind::Setup,
         SetupCodeKind::Recovery => CodeKind::Recovery,
     };
-    match verifier(&code.salt, code.verifier.expose()) {
-        Some(verifier) => CodeAnswer::Open(kind, verifier),
-        None => {
-            log::error!("the storage service told a verifier of the setup code that is none");
-            CodeAnswer::Refuse(Refusal::StorageUnavailable)
-        }
+    if let Some(verifier) = verifier(&code.salt, code.verifier.expose()) {
+        CodeAnswer::Open(kind, verifier)
+    } else {
+        log::error!("the storage service told a verifier of the setup code that is none");
+        CodeAnswer::Refuse(Refusal::StorageUnavailable)
     }
 }
 

@@ -118,10 +118,7 @@ async fn reply(mut stream: UnixStream, state: Arc<Mutex<State>>) {
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.unwrap();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let (status, body) = match answer(&state, what, body) {
-        Some(answer) => answer,
-        None => return std::future::pending().await,
-    };
+    let Some((status, body)) = answer(&state, what, body) else { return std::future::pending().await };
     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     // The program hangs up in the middle of a body that is too long for it.

@@ -138,8 +138,7 @@ fn common(operation: &Operation) -> Vec<Common> {
     if needs_account(operation) {
         common.push((401, &[Code::Unauthenticated], "not logged in"));
         common.push(match action {
-            Some("profile") => (403, &[Code::SessionNeeded], "not with an API key"),
-            Some("enrol") => (403, &[Code::SessionNeeded], "not with an API key"),
+            Some("profile" | "enrol") => (403, &[Code::SessionNeeded], "not with an API key"),
             Some("account") => (403, &[Code::SessionNeeded, Code::SecondFactorNeeded], "not with an API key"),
             _ => (403, &[Code::Forbidden, Code::SecondFactorNeeded], "your role does not allow it"),
         });

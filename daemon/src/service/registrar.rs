@@ -193,10 +193,9 @@ fn cause_of(error: LinkError, clock_is_set: bool) -> Cause {
     match error {
         LinkError::NoRoute => Cause::NoInternet,
         LinkError::UnknownHost => Cause::DnsBlocked,
-        LinkError::NotYetValid => Cause::ClockWrong,
         // With a clock that is right, it is the registrar that forgot to renew.
         LinkError::Expired if clock_is_set => Cause::Unreachable,
-        LinkError::Expired => Cause::ClockWrong,
+        LinkError::NotYetValid | LinkError::Expired => Cause::ClockWrong,
         LinkError::Insecure | LinkError::TimedOut | LinkError::Connection => Cause::Unreachable,
         LinkError::NotAnAnswer => Cause::NotARegistrar,
     }

@@ -297,7 +297,7 @@ fn every_session_that_ends_is_told_of_and_written_down() {
                 ended.remove(own().as_str().unwrap());
             }
             "password changed" => {
-                drop(daemon.send("PUT", &format!("{account}/password"), &another_password).expect(204))
+                drop(daemon.send("PUT", &format!("{account}/password"), &another_password).expect(204));
             }
             "second factors reset" => drop(daemon.delete(&format!("{account}/second-factors")).expect(204)),
             "rights changed" => drop(daemon.send("PATCH", &account, &json!({ "role": "reader" })).expect(200)),
