@@ -1,4 +1,4 @@
-//! Tells the tests whether `PostgreSQL`'s programs are here, so that those which need them are counted as ignored when not.
+//! Tells the tests whether PostgreSQL's programs are here, so that those which need them are counted as ignored when not.
 
 use std::path::Path;
 

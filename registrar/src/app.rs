@@ -168,7 +168,7 @@ fn provider(config: &Config) -> Result<Provider, Failure> {
 fn source(config: &Config) -> Result<Source, Failure> {
     let config::Database { sqlite, postgres, password_file, ca_file } = &config.database;
     match (sqlite, postgres) {
-        (Some(path), None) => Ok(Source::Sqlite(path.clone())),
+        (Some(path), None) => Ok(Source::Sqlite(config.locate(path))),
         (None, Some(address)) => {
             let password = password_file.as_ref().map(|file| config.secret(file)).transpose()?;
             let authority = ca_file.as_ref().map(|file| config.certificates(file)).transpose()?;

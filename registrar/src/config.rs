@@ -127,7 +127,7 @@ impl Config {
             fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
         let parsed = toml::from_str(&text).map_err(|cause| ConfigError::Toml { path: path.to_owned(), cause });
         let mut config: Self = parsed?;
-        config.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        path.parent().unwrap_or(Path::new(".")).clone_into(&mut config.folder);
         config.check()?;
         Ok(config)
     }

@@ -1,7 +1,7 @@
 //! A stand-in of Cloudflare's API for tests of whole systems, which fails when it is told to.
 //!
 //! `cargo run -p coffer-registrar --example cloudflare_stand_in -- --token-file FILE`; then give its address to the registrar
-//! as `cloudflare.api`, with `/client/v4` behind. What it holds is at `GET /stand-in/world`; see stand_in.rs for faults.
+//! as `cloudflare.api`, with `/client/v4` behind. What it holds is at `GET /stand-in/world`; see `stand_in.rs` for faults.
 
 mod stand_in;
 

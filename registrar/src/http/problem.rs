@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coffer_api::{FieldProblem, RegistrarCode as Code, RegistrarProblem};
-use log::error;
 
 use crate::outside::cloudflare::CloudflareError;
 use crate::service::Error;
@@ -52,12 +51,12 @@ pub(super) async fn no_such_method() -> Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let problem = match self {
+        let (problem, fault) = match self {
             Self::Service(error) => {
-                log_fault(&error);
-                of_service(error)
+                let fault = fault(&error);
+                (of_service(error), fault)
             }
-            Self::Request(problem) => of_request(problem),
+            Self::Request(problem) => (of_request(problem), None),
         };
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -70,22 +69,29 @@ impl IntoResponse for Refusal {
         if let Some(seconds) = problem.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(fault) = fault {
+            response.extensions_mut().insert(fault);
+        }
         response
     }
 }
 
-/// The chain of causes goes to the log, once, and nowhere else.
-fn log_fault(error: &Error) {
-    if let Error::Internal(_) | Error::Database(_) | Error::Cloudflare(_) | Error::CloudflareSlow = error {
-        let mut chain = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(source) = cause {
-            chain.push_str(": ");
-            chain.push_str(&source.to_string());
-            cause = source.source();
-        }
-        error!(chain:% = chain; "a request failed");
+/// A chain of causes on its way to the log, and to nowhere else.
+#[derive(Clone)]
+pub(super) struct Fault(pub(super) String);
+
+fn fault(error: &Error) -> Option<Fault> {
+    let (Error::Internal(_) | Error::Database(_) | Error::Cloudflare(_) | Error::CloudflareSlow) = error else {
+        return None;
+    };
+    let mut chain = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        chain.push_str(": ");
+        chain.push_str(&source.to_string());
+        cause = source.source();
     }
+    Some(Fault(chain))
 }
 
 /// What a client is told of an error.

@@ -55,7 +55,7 @@ impl Identity {
         }
         let key = self.keys.find(header.kid.as_deref()).await?.ok_or(Error::Unauthenticated)?;
         let whose = (self.issuer.as_str(), self.audience.as_str());
-        let claims = tokens::read(token, &key.key, key.algorithm, whose, self.clock.now());
+        let claims = tokens::read(token, &key.decoding, key.algorithm, whose, self.clock.now());
         let subject = claims.ok_or(Error::Unauthenticated)?.sub;
         let sane = (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) && !subject.contains(char::is_control);
         if sane { Ok(Person(subject)) } else { Err(Error::Unauthenticated) }

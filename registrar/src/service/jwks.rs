@@ -1,6 +1,7 @@
 //! The public keys of the identity provider: a JSON Web Key Set (RFC 7517), from a file or a URL, kept for a while.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
@@ -8,7 +9,6 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use log::warn;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use ureq::http::Request;
 
 use super::Error;
@@ -36,7 +36,7 @@ pub(crate) enum Source {
 pub(super) struct Key {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
 }
 
 /// The keys.
@@ -45,6 +45,8 @@ pub(super) struct Jwks {
     outbound: Outbound,
     clock: SharedClock,
     cache: Mutex<Cache>,
+    /// Held by whoever fetches the set.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -55,45 +57,55 @@ struct Cache {
 }
 
 impl Cache {
-    fn find(&self, id: Option<&str>) -> Option<Key> {
+    /// The key of that id, when the set is not older than that.
+    fn find(&self, id: Option<&str>, now: Instant, oldest: Duration) -> Option<Key> {
+        let age = now.saturating_duration_since(self.fetched?);
+        let mut keys = self.keys.iter().filter(|_| age < oldest);
         match id {
-            Some(id) => self.keys.iter().find(|key| key.id.as_deref() == Some(id)).cloned(),
+            Some(id) => keys.find(|key| key.id.as_deref() == Some(id)).cloned(),
             // A token that names no key is checked when there is nothing to choose.
-            None => self.keys.first().filter(|_| self.keys.len() == 1).cloned(),
+            None => keys.next().filter(|_| self.keys.len() == 1).cloned(),
         }
     }
 }
 
 impl Jwks {
     pub(super) fn new(source: Source, outbound: Outbound, clock: SharedClock) -> Self {
-        Self { source, outbound, clock, cache: Mutex::default() }
+        let (cache, fetching) = Default::default();
+        Self { source, outbound, clock, cache, fetching }
     }
 
     /// The key of that id. Fetches the set when it is old, and when the id is not in it: providers change their keys.
     pub(super) async fn find(&self, id: Option<&str>) -> Result<Option<Key>, Error> {
-        // Held while fetching: whoever comes meanwhile waits for the same reply.
-        let mut cache = self.cache.lock().await;
         let now = self.clock.monotonic();
-        let age = |since: Option<Instant>| since.map(|since| now.saturating_duration_since(since));
-        let found = cache.find(id).filter(|_| age(cache.fetched).is_some_and(|age| age < FRESH));
-        if found.is_some() {
-            return Ok(found);
+        if let Some(fresh) = self.cache().find(id, now, FRESH) {
+            return Ok(Some(fresh));
         }
-        if age(cache.tried).is_none_or(|age| age >= PAUSE) {
-            cache.tried = Some(now);
+        let usable = self.cache().find(id, now, USABLE);
+        let turn = match (self.fetching.try_lock(), usable) {
+            (Ok(turn), _) => turn,
+            // Somebody is fetching it, which may take long; meanwhile the old key does.
+            (Err(_), Some(usable)) => return Ok(Some(usable)),
+            (Err(_), None) => self.fetching.lock().await,
+        };
+        if self.cache().tried.is_none_or(|tried| now.saturating_duration_since(tried) >= PAUSE) {
+            self.cache().tried = Some(now);
             match self.fetch().await {
                 Ok(keys) => {
-                    cache.keys = keys;
-                    cache.fetched = Some(now);
+                    let mut cache = self.cache();
+                    (cache.keys, cache.fetched) = (keys, Some(now));
                 }
                 Err(reason) => warn!(reason:% = reason; "the keys of the identity provider cannot be had"),
             }
         }
-        if age(cache.fetched).is_some_and(|age| age < USABLE) {
-            Ok(cache.find(id))
-        } else {
-            Err(Error::IdentityUnavailable)
-        }
+        drop(turn);
+        let cache = self.cache();
+        let known = cache.fetched.is_some_and(|fetched| now.saturating_duration_since(fetched) < USABLE);
+        if known { Ok(cache.find(id, now, USABLE)) } else { Err(Error::IdentityUnavailable) }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self) -> Result<Vec<Key>, String> {
@@ -144,8 +156,8 @@ fn usable(value: Value) -> Option<Key> {
     };
     let meant = jwk.common.key_algorithm.is_none_or(|meant| meant == name);
     let signs = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
-    let key = DecodingKey::from_jwk(&jwk).ok()?;
-    (meant && signs).then_some(Key { id: jwk.common.key_id, algorithm, key })
+    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+    (meant && signs).then_some(Key { id: jwk.common.key_id, algorithm, decoding })
 }
 
 #[cfg(test)]

@@ -80,13 +80,16 @@ impl Registrations {
         self.limits.count(&Person(device.owner.clone()))?;
         // One at a time for each box: its requests may overlap when it is impatient.
         let _turn = self.devices.turn(device.id).await;
+        // It may have been removed while this waited.
+        let id = device.id;
+        let device = self.database.run(move |transaction| devices::find(transaction, id)).await;
+        let device = device.map_err(Error::Database)?.ok_or(Error::BeingRemoved)?;
         let sealed = device.sealed_secret.as_deref().ok_or(Error::BeingRemoved)?;
         let secret = self.sealer.open_secret(device.id, sealed)?;
         let (tunnel, host) = (tunnel_name(device.id), host(device.id, &self.domain));
         let connecting = self.cloudflare.connect(&tunnel, &host);
         let tunnel_token =
             tokio::time::timeout(TUNNEL_LIMIT, connecting).await.map_err(|_| Error::CloudflareSlow)??;
-        let id = device.id;
         let ready = self.database.run(move |transaction| devices::set_ready(transaction, id)).await;
         if !ready.map_err(Error::Database)? {
             // Its owner removed it meanwhile, through another registrar of this database.
@@ -102,7 +105,7 @@ impl Registrations {
     async fn claim(&self, claim: Claim, public_key: String, name: String) -> Result<Device, Error> {
         let id = self.ids.next();
         let now = self.clock.now().as_millisecond();
-        let sealed_secret = self.sealer.seal_secret(id, &*random_key())?;
+        let sealed_secret = self.sealer.seal_secret(id, &random_key())?;
         let new = NewDevice { id, name, public_key, sealed_secret, registered_at: now };
         let per_user = self.per_user;
         self.database.run(move |transaction| decide(transaction, &claim, &new, per_user)).await

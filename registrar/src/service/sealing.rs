@@ -96,13 +96,13 @@ mod tests {
     #[test]
     fn a_secret_opens_with_its_key_for_its_box_alone() {
         let (ours, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let sealer = Sealer::new(Zeroizing::new([7; 32]));
-        let sealed = sealer.seal_secret(ours, &[9; 32]).unwrap();
-        assert_eq!(*sealer.open_secret(ours, &sealed).unwrap(), [9; 32]);
-        assert!(sealer.open_secret(other, &sealed).is_err());
+        let with_key = Sealer::new(Zeroizing::new([7; 32]));
+        let sealed = with_key.seal_secret(ours, &[9; 32]).unwrap();
+        assert_eq!(*with_key.open_secret(ours, &sealed).unwrap(), [9; 32]);
+        assert!(with_key.open_secret(other, &sealed).is_err());
         assert!(Sealer::new(Zeroizing::new([8; 32])).open_secret(ours, &sealed).is_err());
-        assert!(sealer.open_secret(ours, "").is_err());
-        assert!(sealer.open_secret(ours, &sealed[..sealed.len() - 4]).is_err());
-        assert_ne!(sealed, sealer.seal_secret(ours, &[9; 32]).unwrap(), "a nonce is used once");
+        assert!(with_key.open_secret(ours, "").is_err());
+        assert!(with_key.open_secret(ours, &sealed[..sealed.len() - 4]).is_err());
+        assert_ne!(sealed, with_key.seal_secret(ours, &[9; 32]).unwrap(), "a nonce is used once");
     }
 }

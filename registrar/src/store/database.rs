@@ -131,8 +131,10 @@ impl Pool {
             match attempt {
                 Attempt::Done(result) => return result,
                 Attempt::Lost => {}
-                // The server may have been restarted since: nothing was done yet, and a new connection may do it.
-                Attempt::NotBegun(_) if used_before => {}
+                // The server was restarted since: nothing was done yet, and new connections may do it.
+                Attempt::NotBegun(DatabaseError::Away(_)) if used_before => {
+                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
                 Attempt::NotBegun(error) => return Err(error.into()),
             }
         }
@@ -194,6 +196,15 @@ impl From<postgres::Error> for Refused {
     }
 }
 
+impl From<Refused> for DatabaseError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Lost => Self::Busy,
+            Refused::Error(error) => error,
+        }
+    }
+}
+
 /// A running transaction.
 pub(crate) struct Transaction<'a> {
     kind: Kind<'a>,
@@ -211,7 +222,7 @@ impl<'a> Transaction<'a> {
         let kind = match connection {
             Connection::Sqlite(connection) => {
                 let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-                Kind::Sqlite(begun.map_err(|error| DatabaseError::Statement(error.into()))?)
+                Kind::Sqlite(begun.map_err(Refused::from)?)
             }
             Connection::Postgres(client) => {
                 let level = postgres::IsolationLevel::Serializable;
@@ -251,10 +262,7 @@ impl<'a> Transaction<'a> {
 
     /// As [`Transaction::commit`], for whoever does not try again.
     pub(super) fn finish(self) -> Result<(), DatabaseError> {
-        self.commit().map_err(|refused| match refused {
-            Refused::Lost => DatabaseError::Busy,
-            Refused::Error(error) => error,
-        })
+        Ok(self.commit()?)
     }
 
     fn commit(self) -> Result<(), Refused> {
@@ -265,17 +273,12 @@ impl<'a> Transaction<'a> {
     }
 
     fn note(&mut self, refused: Refused) -> DatabaseError {
-        match refused {
-            Refused::Lost => {
-                self.lost = true;
-                DatabaseError::Busy
-            }
-            Refused::Error(error) => error,
-        }
+        self.lost |= matches!(refused, Refused::Lost);
+        refused.into()
     }
 }
 
-fn bind<'s>(statement: &mut rusqlite::CachedStatement<'s>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
     for (number, value) in (1_usize..).zip(values) {
         // SQLite numbers parameters by where they first stand, PostgreSQL by their name; the name counts.
         let name = format!("${number}");

@@ -29,7 +29,6 @@ pub(crate) enum Source {
 }
 
 /// A connection.
-#[expect(clippy::large_enum_variant, reason = "there is a handful of them, all of one kind")]
 pub(crate) enum Connection {
     Sqlite(rusqlite::Connection),
     Postgres(postgres::Client),

@@ -16,6 +16,7 @@ fn what_is_not_understood_is_refused_by_name() {
     let place = Where::sqlite();
     let registrar = Registrar::start(&place);
     let json_kind = "application/json";
+    let large = " ".repeat(20_000);
     for (kind, body, status, code) in [
         (json_kind, &b""[..], 400, "bad_request"),
         (json_kind, b"{", 400, "bad_request"),
@@ -26,7 +27,7 @@ fn what_is_not_understood_is_refused_by_name() {
         (json_kind, b"{}", 422, "invalid_field"),
         ("text/plain", b"{}", 415, "unsupported_media_type"),
         ("application/x-www-form-urlencoded", b"ticket=1", 415, "unsupported_media_type"),
-        (json_kind, &[b' '; 20_000], 413, "too_large"),
+        (json_kind, large.as_bytes(), 413, "too_large"),
     ] {
         post(&registrar, kind, body).expect_problem(status, code);
     }
@@ -105,4 +106,21 @@ fn the_example_in_the_contract_has_a_right_proof() {
     let mut other = example.clone();
     other["ticket"] = json!("ct_another");
     registrar.call("POST", "/register-device", None, Some(&other)).expect_problem(403, "wrong_proof");
+}
+
+#[test]
+fn a_page_of_another_origin_may_ask() {
+    let place = Where::sqlite();
+    let registrar = Registrar::start(&place);
+    let url = format!("{}/device-tokens", registrar.url);
+    let request = Request::builder().method("OPTIONS").uri(url).header("origin", "https://setup.example.org");
+    let request = request.header("access-control-request-method", "POST").body(()).unwrap();
+    let preflight = reply(registrar.agent.run(request).unwrap());
+    assert_eq!(preflight.status, 204);
+    assert_eq!(preflight.headers["access-control-allow-origin"], "*");
+    assert!(preflight.headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    let refused = registrar.call("GET", "/devices", None, None);
+    assert_eq!(refused.headers["access-control-allow-origin"], "*");
+    assert!(!refused.headers.contains_key("access-control-allow-credentials"));
+    registrar.call("OPTIONS", "/devices", None, None).expect_problem(405, "method_not_allowed");
 }

@@ -89,7 +89,7 @@ impl Cloudflare {
 
     pub(crate) fn wait_until(&self, is_so: impl Fn(&World) -> bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let waited = async { tokio::time::timeout(Duration::from_secs(60), self.stand_in.wait_until(is_so)).await };
+        let waited = async { tokio::time::timeout(Duration::from_mins(1), self.stand_in.wait_until(is_so)).await };
         runtime.block_on(waited).expect("it never came to be so");
     }
 
@@ -208,16 +208,12 @@ impl Registrar {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.split(' ').find(|word| word.contains("://")).map(ToOwned::to_owned);
         let mut registrar = Self { child, url: String::new(), cloudflare, key, agent, log, reader: Some(reader) };
-        match url {
-            Some(url) => {
-                registrar.url = url;
-                Ok(registrar)
-            }
-            None => {
-                assert!(!registrar.child.wait().unwrap().success());
-                Err(registrar.log())
-            }
+        if let Some(url) = url {
+            registrar.url = url;
+            return Ok(registrar);
         }
+        assert!(!registrar.child.wait().unwrap().success());
+        Err(registrar.log())
     }
 
     /// Kills the program and starts it again on what it left.
@@ -323,7 +319,7 @@ pub(crate) fn configure(place: &Where, cloudflare: &str, keys: &str, more: &str)
     place.write_secret("sealing-key", SEALING_KEY);
     place.write_secret("cloudflare-token", CLOUDFLARE_TOKEN);
     let database = match &place.postgres {
-        None => format!("sqlite = {:?}", place.file("registrar.db")),
+        None => format!("sqlite = \"{}\"", place.file("registrar.db").display()),
         Some(address) => format!("postgres = {address:?}"),
     };
     let text = format!(
@@ -340,7 +336,7 @@ pub(crate) fn configure(place: &Where, cloudflare: &str, keys: &str, more: &str)
 /// A client that takes every reply as it is.
 pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder().http_status_as_error(false).proxy(None);
-    config.timeout_global(Some(Duration::from_secs(120))).build().into()
+    config.timeout_global(Some(Duration::from_mins(2))).build().into()
 }
 
 /// One request.

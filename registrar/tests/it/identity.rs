@@ -1,8 +1,7 @@
 //! Whose tokens are believed.
 
 use std::fs;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -18,18 +17,19 @@ use crate::persons::{Key, claims, now, set, token};
 struct Provider {
     url: String,
     published: Arc<Mutex<Option<String>>>,
-    asked: Arc<AtomicU32>,
+    asked: Arc<(Mutex<u32>, Condvar)>,
 }
 
 impl Provider {
     fn start(keys: &[&Key]) -> Self {
         let published = Arc::new(Mutex::new(Some(set(keys))));
-        let asked = Arc::new(AtomicU32::new(0));
+        let asked = Arc::new((Mutex::new(0), Condvar::new()));
         let (shown, count) = (Arc::clone(&published), Arc::clone(&asked));
         let handler = move || {
             let (shown, count) = (Arc::clone(&shown), Arc::clone(&count));
             async move {
-                count.fetch_add(1, Ordering::SeqCst);
+                *count.0.lock().unwrap() += 1;
+                count.1.notify_all();
                 shown.lock().unwrap().clone().ok_or(StatusCode::SERVICE_UNAVAILABLE)
             }
         };
@@ -45,8 +45,13 @@ impl Provider {
         *self.published.lock().unwrap() = None;
     }
 
+    fn wait_until_asked(&self, times: u32) {
+        let (count, changed) = &*self.asked;
+        drop(changed.wait_while(count.lock().unwrap(), |count| *count < times).unwrap());
+    }
+
     fn asked(&self) -> u32 {
-        self.asked.load(Ordering::SeqCst)
+        *self.asked.0.lock().unwrap()
     }
 
     fn registrar(&self, place: &Where, key: &Arc<Key>) -> Registrar {
@@ -188,6 +193,28 @@ fn strangers_do_not_make_the_registrar_ask_the_provider() {
         ask(&registrar, &key.token(&header, &claims("ada"))).expect_problem(401, "unauthenticated");
     }
     assert!(provider.asked() <= asked + 1);
+}
+
+#[test]
+fn a_provider_that_does_not_answer_holds_up_nobody_whose_key_is_known() {
+    let place = Where::sqlite();
+    let key = Arc::new(Key::ed25519("first", 1));
+    let provider = Provider::start(&[&key]);
+    let registrar = provider.registrar(&place, &key);
+    ask(&registrar, &key.token_of("ada")).expect(200);
+    advance(&place, Duration::from_mins(6));
+    let held = provider.published.lock().unwrap();
+    std::thread::scope(|scope| {
+        let asked = provider.asked();
+        let waiting = scope.spawn(|| ask(&registrar, &key.token_of("ada")).expect(200));
+        provider.wait_until_asked(asked + 1);
+        // The provider has the question and is silent; everybody else is answered.
+        for _ in 0..5 {
+            ask(&registrar, &key.token_of("bob")).expect(200);
+        }
+        assert!(!waiting.is_finished());
+        drop(held);
+    });
 }
 
 #[test]
