@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::source::{Connection, Source};
 
-/// How often a transaction is run that loses to others.
+/// How often a transaction is begun that loses to others, or meets a connection that has broken meanwhile. There are fewer
+/// connections than that.
 const ATTEMPTS: u32 = 8;
 /// How long a call may wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -131,10 +132,8 @@ impl Pool {
             match attempt {
                 Attempt::Done(result) => return result,
                 Attempt::Lost => {}
-                // The server was restarted since: nothing was done yet, and new connections may do it.
-                Attempt::NotBegun(DatabaseError::Away(_)) if used_before => {
-                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                }
+                // The server was restarted since: nothing was done yet, and a new connection may do it.
+                Attempt::NotBegun(DatabaseError::Away(_)) if used_before => {}
                 Attempt::NotBegun(error) => return Err(error.into()),
             }
         }

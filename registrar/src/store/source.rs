@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::database::DatabaseError;
 
 /// Connections to PostgreSQL at once.
-const POSTGRES_CONNECTIONS: usize = 8;
+const POSTGRES_CONNECTIONS: usize = 6;
 /// How long connecting may take, and a statement, and its wait for a lock.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const SERVER_LIMITS: &str =
