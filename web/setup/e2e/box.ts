@@ -32,6 +32,10 @@ export interface Listener {
   ended(why: string): void;
 }
 
+export function requireProgram(): void {
+  if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: cargo build -p coffer-crypto --example box`);
+}
+
 export class BoxProgram {
   guesses = 0;
   // Every byte that went over the air, in both directions.
@@ -41,7 +45,6 @@ export class BoxProgram {
   #listener: Listener | undefined;
 
   constructor(deviceId: string, seed: number) {
-    if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: cargo build -p coffer-crypto --example box`);
     this.#process = spawn(PROGRAM, [deviceId, String(seed)], { stdio: ["pipe", "pipe", "inherit"] });
     if (this.#process.stdout === null) throw new Error("the box has no output");
     createInterface({ input: this.#process.stdout }).on("line", (line) => this.#hear(JSON.parse(line) as Said));

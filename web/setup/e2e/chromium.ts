@@ -9,6 +9,7 @@ import type { Home } from "./home.ts";
 
 const ADDRESS = "09:09:09:09:09:09";
 const ATT_HEADER_BYTES = 3;
+const READ_NOT_PERMITTED = 2;
 const INFO = 1;
 
 export async function launch(): Promise<Browser> {
@@ -36,6 +37,7 @@ export class Radio {
   tooLong = 0;
   #peer = 0;
   #connected = false;
+  #chooser: CDPSession | undefined;
   readonly #home: Home;
   readonly #page: Page;
   readonly #cdp: CDPSession;
@@ -50,8 +52,8 @@ export class Radio {
   static async start(browser: Browser, page: Page, home: Home): Promise<Radio> {
     await page.addInitScript(shimNotifications);
     const radio = new Radio(home, page, await browser.newBrowserCDPSession());
-    await radio.#power();
-    await radio.#acceptChooser();
+    radio.#answer();
+    await radio.powerOn();
     home.onNotify = (channel, frame) => radio.#notify(channel, frame);
     return radio;
   }
@@ -61,10 +63,21 @@ export class Radio {
     await this.#cdp.detach();
   }
 
-  // The box goes out of reach.
+  // Also after a page was loaded: the emulation ends with the page that it was for, as every connection does, and has to
+  // be told so before it begins again.
+  async powerOn(): Promise<void> {
+    this.#gone();
+    await this.#send("BluetoothEmulation.disable", {});
+    await this.#send("BluetoothEmulation.enable", { state: "powered-on", leSupported: true });
+    await this.#addBox();
+    await this.#acceptChooser();
+  }
+
+  // The box goes out of reach, and comes back. With the connection the emulation forgets all that it knew of the box.
   async breakConnection(): Promise<void> {
     this.#gone();
     await this.#send("BluetoothEmulation.simulateGATTDisconnection", { address: ADDRESS });
+    await this.#addBox();
   }
 
   #send: Send = (method, parameters) =>
@@ -74,8 +87,19 @@ export class Radio {
     (this.#cdp.on as unknown as (event: string, listener: (value: never) => unknown) => void).call(this.#cdp, event, listener);
   }
 
-  async #power(): Promise<void> {
-    await this.#send("BluetoothEmulation.enable", { state: "powered-on", leSupported: true });
+  #answer(): void {
+    this.#on("BluetoothEmulation.gattOperationReceived", (event: { type: string }) => {
+      if (event.type === "connection") {
+        this.#peer += 1;
+        this.#connected = true;
+      }
+      if (event.type === "disconnection") this.#gone();
+      void this.#send("BluetoothEmulation.simulateGATTOperationResponse", { address: ADDRESS, type: event.type, code: 0 });
+    });
+    this.#on("BluetoothEmulation.characteristicOperationReceived", (operation: Operation) => void this.#operate(operation));
+  }
+
+  async #addBox(): Promise<void> {
     const box = { address: ADDRESS, name: "Coffer-F506", manufacturerData: [], knownServiceUuids: [SERVICE_UUID] };
     await this.#send("BluetoothEmulation.simulatePreconnectedPeripheral", box);
     const { serviceId } = await this.#send("BluetoothEmulation.addService", { address: ADDRESS, serviceUuid: SERVICE_UUID });
@@ -89,20 +113,13 @@ export class Radio {
       const configuration = { characteristicId: id, descriptorUuid: "00002902-0000-1000-8000-00805f9b34fb" };
       if (channel !== INFO) await this.#send("BluetoothEmulation.addDescriptor", configuration);
     }
-    this.#on("BluetoothEmulation.gattOperationReceived", (event: { type: string }) => {
-      if (event.type === "connection") {
-        this.#peer += 1;
-        this.#connected = true;
-      }
-      if (event.type === "disconnection") this.#gone();
-      void this.#send("BluetoothEmulation.simulateGATTOperationResponse", { address: ADDRESS, type: event.type, code: 0 });
-    });
-    this.#on("BluetoothEmulation.characteristicOperationReceived", (operation: Operation) => void this.#operate(operation));
   }
 
   // Picks the box in the browser's dialog, as a person would.
   async #acceptChooser(): Promise<void> {
+    await this.#chooser?.detach();
     const page = await this.#page.context().newCDPSession(this.#page);
+    this.#chooser = page;
     await page.send("DeviceAccess.enable");
     const picked = new Set<string>();
     page.on("DeviceAccess.deviceRequestPrompted", ({ id, devices }) => {
@@ -123,7 +140,8 @@ export class Radio {
     }
     if (type === "read") {
       const value = channel === INFO ? this.#home.info() : await this.#home.box.read(this.#peer, channel, this.#home.latest(channel));
-      response["data"] = Buffer.from(value ?? []).toString("base64");
+      if (value === undefined) response["code"] = READ_NOT_PERMITTED;
+      else response["data"] = Buffer.from(value).toString("base64");
     }
     // The phone may be gone by now.
     await this.#send("BluetoothEmulation.simulateCharacteristicOperationResponse", response).catch(() => undefined);

@@ -1,5 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { requireProgram } from "./box.ts";
 import { launch } from "./chromium.ts";
 import { CODE, RECOVERY_KEY, WRONG_PASSWORD } from "./home.ts";
 import { serve } from "./serve.ts";
@@ -15,11 +16,15 @@ let host: { url: string; stop: () => void };
 let stage: Stage;
 
 beforeAll(async () => {
+  requireProgram();
   browser = await launch();
   host = await serve();
 });
 
-afterEach(() => stage.close());
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") console.log(await stage.shown());
+  await stage.close();
+});
 
 afterAll(async () => {
   await browser.close();
@@ -45,7 +50,7 @@ async function joinHome(): Promise<void> {
 }
 
 async function own(): Promise<void> {
-  await stage.sees("Choose a master password");
+  await stage.sees("Choose a master password", false);
   await stage.field("Master password").fill(MASTER);
   await stage.field("Once more").fill(MASTER);
   await stage.button("Continue").click();
@@ -56,7 +61,7 @@ async function own(): Promise<void> {
 }
 
 async function keepKey(): Promise<void> {
-  await stage.sees("Keep your recovery key");
+  await stage.sees("Keep your recovery key", false);
   await stage.page.getByRole("checkbox").check();
   await stage.button("Continue").click();
 }
@@ -181,14 +186,15 @@ test("an enrolled phone comes back without a code, unlocks, invites and removes"
   await stage.isAccessible("17-invite");
   await stage.button("Back").click();
 
-  home.phones.set("old", "Old phone with a name that is rather long");
+  const old = Buffer.alloc(32, 7).toString("base64url");
+  home.phones.set(old, "Old phone with a name that is rather long");
   await stage.button(/^Enrolled phones/).click();
   await stage.button("Remove Old phone with a name that is rather long").click();
   await page.getByRole("dialog").waitFor();
   await stage.isAccessible("18-phones-remove");
   await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
-  await page.getByText("Old phone").waitFor({ state: "detached" });
-  expect(home.phones.has("old")).toBe(false);
+  await page.locator(".known li", { hasText: "Old phone" }).waitFor({ state: "detached" });
+  expect(home.phones.has(old)).toBe(false);
 });
 
 test("a phone that was removed is asked for a code, or told that the box has an owner", async () => {
@@ -220,13 +226,13 @@ test("wrong codes are counted by the box, and the page waits as long as it says"
   await stage.field("Setup code").fill("0000-0000-0000");
   for (let guess = 1; guess <= 5; guess++) {
     await stage.button("Continue").click();
-    await expect.poll(() => stage.home.box.guesses).toBe(guess);
+    await expect.poll(() => stage.home.box.guesses, { timeout: 20_000 }).toBe(guess);
     await stage.failure("wrong_code");
   }
   await stage.button("Continue").click();
   await stage.page.getByText(/You can try again in (1:00|0:5\d)\./).waitFor();
   await stage.isAccessible("21-wait");
-  await stage.button("Continue").click();
+  await stage.button("Continue").click({ force: true });
   expect(stage.home.box.guesses).toBe(6);
 });
 
@@ -254,7 +260,7 @@ test("a claim whose reply was lost leaves an owner who comes back by key", async
   await stage.button("Continue").click();
   home.hold.set("claim", new Promise(() => undefined));
   await own();
-  await expect.poll(() => home.asked("claim").length).toBe(1);
+  await expect.poll(() => home.asked("claim").length, { timeout: 20_000 }).toBe(1);
   await radio.breakConnection();
   await stage.sees("Connection lost");
   home.claimBehindTheBack();
@@ -280,7 +286,8 @@ test("hidden and enterprise networks are joined with what they need", async () =
   await find();
   await typeCode();
   await stage.sees("Choose your Wi-Fi");
-  await stage.button(/^Old router/).click();
+  // Is there, and leads nowhere.
+  await stage.button(/^Old router/).click({ force: true });
   await stage.button(/^Office/).click();
   await stage.sees("Join Office");
   await stage.button("Connect").click();

@@ -60,8 +60,14 @@ export class Stage {
     expect(this.radio.tooLong).toBe(0);
   }
 
-  reload(): Promise<unknown> {
-    return this.page.goto(this.#url);
+  async reload(): Promise<void> {
+    await this.page.goto(this.#url);
+    await this.radio.powerOn();
+  }
+
+  // What is on the screen, for who looks after a failure.
+  shown(): Promise<string> {
+    return this.page.locator("body").innerText();
   }
 
   // Waits for a screen, whose heading has the focus. The first one is where a reader begins anyway.

@@ -33,7 +33,7 @@ export async function connect(device: BluetoothDevice): Promise<Characteristics>
       return await WebBluetooth.open(device, device.gatt);
     } catch (error) {
       device.gatt.disconnect();
-      if (attempt === CONNECT_ATTEMPTS || error instanceof NoAnswer) throw asLost(error);
+      if (attempt === CONNECT_ATTEMPTS || error instanceof NoAnswer) throw translated(error, false);
     }
   }
 }
@@ -112,7 +112,7 @@ class WebBluetooth implements Characteristics {
 
   #inTurn<T>(operation: () => Promise<T>): Promise<T> {
     const result = this.#last.then(operation).catch((error: unknown) => {
-      throw asLost(error);
+      throw translated(error, this.#gatt.connected);
     });
     this.#last = result.catch(() => undefined);
     return result;
@@ -123,9 +123,11 @@ function bytesOf(view: DataView): Bytes {
   return new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength).slice();
 }
 
-// What a browser reports of the radio: for a person it is always that the box is not there any more.
-function asLost(error: unknown): unknown {
-  return error instanceof DOMException ? new ConnectionLost(error.message, { cause: error }) : error;
+// What a browser reports of the radio: the box is gone, or does not want this operation now.
+function translated(error: unknown, connected: boolean): unknown {
+  if (!(error instanceof DOMException)) return error;
+  const { message } = error;
+  return connected ? new NoAnswer(message, { cause: error }) : new ConnectionLost(message, { cause: error });
 }
 
 function limited<T>(connecting: Promise<T>): Promise<T> {

@@ -1,6 +1,8 @@
 // Starts the page.
 
-import "./style.css";
+import "./style/page.css";
+import "./style/controls.css";
+import "./style/content.css";
 import { App, type Ticket } from "./ui/app.ts";
 import { begin } from "./ui/flow.ts";
 import { isHttps } from "./ui/screens/reach.ts";

@@ -57,6 +57,7 @@ export const strings = {
     nothing: "No box was picked. In the list, choose the one that is called Coffer-….",
     known: "Known to this device",
     knownHint: "Press “Find my Coffer” near it.",
+    forgetShort: "Forget",
     forget: (name: string) => `Forget ${name}`,
     ticket: (host: string) => `This link registers your box with ${host}.`,
   },

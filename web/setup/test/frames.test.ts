@@ -99,6 +99,14 @@ test("an aborted message is forgotten", () => {
   expect(() => reassembler.accept(second, 0)).toThrow(FrameError);
 });
 
+test("a message that begins inside of another ends both", () => {
+  const [first, second] = split(new Uint8Array(20), 0, MIN_FRAME_BYTES) as [Bytes, Bytes];
+  const reassembler = new Reassembler();
+  reassembler.accept(first, 0);
+  expect(() => reassembler.accept(first, 0)).toThrow(FrameError);
+  expect(() => reassembler.accept(second, 0)).toThrow(FrameError);
+});
+
 test("what is empty or too long is not sent", () => {
   expect(() => split(new Uint8Array(0), 0, 20)).toThrow(FrameError);
   expect(() => split(new Uint8Array(MAX_MESSAGE_BYTES + 1), 0, 20)).toThrow(FrameError);

@@ -1,7 +1,7 @@
 // Whole messages over a connection's characteristics, in both directions. Knows frames, not what messages mean.
 
 import type { Bytes } from "./bytes.ts";
-import { ConnectionLost } from "./failure.ts";
+import { ConnectionLost, NoAnswer } from "./failure.ts";
 import { FrameError, MAX_FRAME_BYTES, MIN_FRAME_BYTES, Reassembler, split } from "./frames.ts";
 import { type Channel, type Characteristics, NOTIFYING } from "./gatt.ts";
 
@@ -73,7 +73,7 @@ export class Link {
           if (message !== undefined) return message;
         } catch (error) {
           attempts += 1;
-          if (attempts > MAX_MISFITS) throw error;
+          if (attempts > MAX_MISFITS) throw new NoAnswer("what is read makes no message", { cause: error });
           reassembler = new Reassembler();
         }
       }

@@ -183,6 +183,13 @@ export function secondaryButton(label: string, action: () => void, picture?: Par
   return on(h("button", { type: "button", class: "secondary" }, drawing, h("span", {}, label)), { click: action });
 }
 
+// Beside what it acts on, which only who hears it must be told.
+export function rowAction(label: string, spoken: string, action: () => void): HTMLButtonElement {
+  const button = secondaryButton(label, action);
+  set(button, "aria-label", spoken);
+  return button;
+}
+
 // A line of a list that leads somewhere.
 export function rowButton(
   picture: Parameters<typeof icon>[0],

@@ -7,7 +7,8 @@ interface UserAgentData {
   platform: string;
 }
 
-const BROWSERS = ["Microsoft Edge", "Samsung Internet", "Opera", "Google Chrome"];
+// The last is what all of them are made of.
+const BROWSERS = ["Microsoft Edge", "Samsung Internet", "Opera", "Google Chrome", "Chromium"];
 
 export function thisDevice(): string {
   const data = (navigator as { userAgentData?: UserAgentData }).userAgentData;

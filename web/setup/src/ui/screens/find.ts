@@ -4,7 +4,7 @@ import * as keys from "../../keys.ts";
 import { strings } from "../../strings.ts";
 import type { App, Screen } from "../app.ts";
 import { h, icon, replace } from "../dom.ts";
-import { note, notice, paragraph, secondaryButton, taskForm } from "../parts.ts";
+import { note, notice, paragraph, rowAction, secondaryButton, taskForm } from "../parts.ts";
 
 const LOOK_AGAIN_MS = 5000;
 
@@ -24,6 +24,13 @@ export function findScreen(app: App, options: { off: boolean; pick: () => Promis
     missed,
   );
   void listKnown(known);
+  const off = notice(words.off);
+  off.hidden = !options.off;
+  // Some browsers do not say when it is switched on.
+  const switched = (event: Event) => {
+    off.hidden = (event as BluetoothAvailabilityEvent).value;
+  };
+  navigator.bluetooth.addEventListener("availabilitychanged", switched);
   return {
     title: words.title,
     step: "find",
@@ -32,11 +39,16 @@ export function findScreen(app: App, options: { off: boolean; pick: () => Promis
       paragraph(words.lead, "lead"),
       h("ol", { class: "todo" }, h("li", {}, words.power), h("li", {}, words.near), h("li", {}, words.bluetooth)),
       ...(app.ticket === undefined ? [] : [note(words.ticket(new URL(app.ticket.registrar).host))]),
-      ...(options.off ? [notice(words.off)] : []),
+      off,
       form,
       known,
     ],
+    leave: () => navigator.bluetooth.removeEventListener("availabilitychanged", switched),
   };
+}
+
+interface BluetoothAvailabilityEvent extends Event {
+  readonly value: boolean;
 }
 
 async function listKnown(place: HTMLElement): Promise<void> {
@@ -48,7 +60,7 @@ async function listKnown(place: HTMLElement): Promise<void> {
       await listKnown(place);
     };
     const name = `${box.name} · ${box.deviceId.slice(-4).toUpperCase()}`;
-    return h("li", {}, icon("key"), h("span", {}, name), secondaryButton(strings.find.forget(box.name), () => void remove()));
+    return h("li", {}, icon("key"), h("span", {}, name), rowAction(strings.find.forgetShort, strings.find.forget(box.name), () => void remove()));
   });
   const heading = h("h2", {}, strings.find.known);
   replace(place, heading, paragraph(strings.find.knownHint, "hint"), h("ul", { class: "known" }, ...rows));

@@ -21,7 +21,7 @@ export interface Ways {
 export function overviewScreen(app: App, ways: Ways): Screen {
   const words = strings.overview;
   const client = app.theClient();
-  const facts = h("dl", { class: "facts", role: "status" });
+  const facts = h("div", { role: "status" });
   const trouble = h("div", { role: "alert" });
   const actions = h("div", { class: "rows" });
   let wifi: WifiStatus | undefined;
@@ -34,7 +34,8 @@ export function overviewScreen(app: App, ways: Ways): Screen {
       [words.address, url === undefined ? "…" : addressOf(url, registration, wifi)],
       [words.vault, words.vaults[vault]],
     ];
-    replace(facts, ...rows.map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value))));
+    const list = rows.map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value)));
+    replace(facts, h("dl", { class: "facts" }, ...list));
   };
   const showActions = () => replace(actions, ...actionsOf(app, ways, identify));
   const identify = () => {

@@ -4,7 +4,7 @@ import type { Phone } from "../../protocol/messages.ts";
 import { strings } from "../../strings.ts";
 import type { App, Screen } from "../app.ts";
 import { h, icon, on, replace } from "../dom.ts";
-import { failurePanel, field, notice, paragraph, passwordField, secondaryButton, taskForm } from "../parts.ts";
+import { failurePanel, field, notice, paragraph, passwordField, rowAction, secondaryButton, taskForm } from "../parts.ts";
 
 export function unlockScreen(app: App, back: () => void): Screen {
   const words = strings.unlock;
@@ -63,7 +63,7 @@ export function phonesScreen(app: App, back: () => void): Screen {
     const seen = phone.lastSeenAt === undefined ? words.never : words.seen(new Date(phone.lastSeenAt).toLocaleString());
     const detail = phone.isThis ? words.thisOne : seen;
     const text = h("span", { class: "row-text" }, h("span", { class: "row-label" }, phone.name), h("span", { class: "row-detail" }, detail));
-    const remove = secondaryButton(words.revoke(phone.name), () => ask(phone, last, revoke(phone)));
+    const remove = rowAction(words.yes, words.revoke(phone.name), () => ask(phone, last, revoke(phone)));
     return h("li", {}, icon("phone"), text, remove);
   };
   const revoke = (phone: Phone) => async () => {

@@ -133,7 +133,10 @@ class NetworkList {
     const button = rowButton(bars(network.signalPercent), network.name, known, () => {
       if (network.security !== "wep") this.#chosen(network);
     });
-    if (network.security === "wep") set(button, "aria-disabled", "true");
+    if (network.security === "wep") {
+      set(button, "aria-disabled", "true");
+      button.lastElementChild?.remove();
+    }
     if (network.security !== "open" && network.security !== "owe") button.querySelector(".row-label")?.after(icon("lock"));
     return h("li", {}, button);
   }
