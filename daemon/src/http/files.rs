@@ -152,6 +152,7 @@ pub(super) async fn create_text(
     (status = 200, body = FileText),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "not UTF-8, or over 1 MiB", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn text(
     State(files): State<Arc<Files>>,
@@ -281,6 +282,7 @@ pub(super) async fn trash(
     (status = 304, description = "the client has it"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn content(
     State(files): State<Arc<Files>>,

@@ -155,6 +155,9 @@ fn common(operation: &Operation) -> Vec<Common> {
             (423, &[Code::VaultLocked, Code::Lockdown, Code::KeyFile], "the vault is locked"),
         ]);
     }
+    if matches!(action, Some("add" | "edit_own")) {
+        common.push((423, &[Code::WriteProtected], "the folder is write-protected"));
+    }
     if operation.request_body.is_some() {
         common.push((400, &[Code::BadRequest], "the body broke off, or is not what it should be"));
         common.push((408, &[Code::RequestTimeout], "the client fell silent"));

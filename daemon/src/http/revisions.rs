@@ -68,6 +68,7 @@ pub(super) async fn get(
     (status = 304, description = "the client has it"),
     (status = 404, description = "no such file or revision", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn content(
     State(files): State<Arc<Files>>,

@@ -24,6 +24,7 @@ const MAX_BODY_BYTES: usize = VariableValue::MAX_BYTES + 64;
 /// Which variables.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListVariables {
     /// Those of this namespace; those of all when absent.
     #[serde(rename = "namespace__eq")]

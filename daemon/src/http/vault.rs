@@ -84,7 +84,10 @@ pub(super) async fn unlock(
 #[utoipa::path(post, path = "/vault/lock", tag = "vault", extensions(("x-action" = json!("manage_vault"))), request_body = OptionalMasterPassword, security((), ("token" = [])),
     responses((status = 200, body = Health),
     (status = 401, description = "no credential", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "`wrong_master_secret`, `forbidden`: wrong secret or role", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`, `forbidden`, `second_factor_needed`: wrong secret or role", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`vault_absent`: there is no vault yet", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`vault_locked`, `lockdown`, `key_file`: a token counts on the open vault alone", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn lock(
     State(vault): State<Arc<Vault>>,
@@ -103,7 +106,10 @@ pub(super) async fn lock(
 #[utoipa::path(put, path = "/vault/lockdown", tag = "vault", extensions(("x-action" = json!("manage_vault"))), request_body = OptionalMasterPassword,
     security((), ("token" = [])), responses((status = 200, body = Health),
     (status = 401, description = "no credential", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "`wrong_master_secret`, `forbidden`: wrong secret or role", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`wrong_master_secret`, `forbidden`, `second_factor_needed`: wrong secret or role", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`vault_absent`: there is no vault yet", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`vault_locked`, `lockdown`, `key_file`: a token counts on the open vault alone", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn begin_lockdown(
     State(vault): State<Arc<Vault>>,

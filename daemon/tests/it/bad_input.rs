@@ -138,6 +138,30 @@ fn no_value_of_any_parameter_of_any_list_is_a_fault_of_ours() {
     assert!(parameters > 10, "the description names the parameters");
 }
 
+#[test]
+fn no_name_in_any_address_is_a_fault_of_ours() {
+    let daemon = Daemon::unlocked();
+    let document = crate::contract::document(daemon.address);
+    let mut addresses = 0;
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.contains('{')) {
+        for odd in ["x", "-1", "%00", "%FF", "%2e%2e", "%2F", "00000000-0000-0000-0000-000000000000", &"a".repeat(5000)]
+        {
+            let mut path = path.clone();
+            while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
+                path.replace_range(start..=end, odd);
+            }
+            let token = format!("Bearer {}", daemon.token);
+            for method in item.as_object().unwrap().keys() {
+                let headers = [("authorization", token.as_str()), JSON];
+                let reply = exchange(&mut tcp(daemon.address), &method.to_uppercase(), &path, &headers, b"{}");
+                assert!(reply.status < 500, "{method} {path:.80}: {reply:?}");
+            }
+        }
+        addresses += 1;
+    }
+    assert!(addresses > 40, "the description names the addresses");
+}
+
 /// JSON that fits no field, or fits and is absurd.
 const ODD_VALUES: [&str; 10] = [
     "null",

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::{Reply, exchange, tcp, unix};
+use crate::contract;
 
 pub(crate) const MASTER_PASSWORD: &str = "violet kettle orbit";
 pub(crate) const ADMIN: &str = "ada_";
@@ -315,7 +316,8 @@ impl Daemon {
         self.request_as(&self.token, method, path, headers, body)
     }
 
-    /// Sends a request with somebody's token, or with none.
+    /// Sends a request with somebody's token, or with none. Holds the reply against the description.
+    #[track_caller]
     pub(crate) fn request_as(
         &self,
         token: &str,
@@ -330,7 +332,9 @@ impl Daemon {
             all.push(("authorization", &bearer));
         }
         let path = format!("/api/v1{path}");
-        exchange(&mut tcp(self.address), method, &path, &all, body)
+        let reply = exchange(&mut tcp(self.address), method, &path, &all, body);
+        contract::check(self.address, method, &path, &reply);
+        reply
     }
 
     pub(crate) fn upload(&self, name: &str, content: &[u8]) -> Reply {

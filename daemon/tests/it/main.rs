@@ -17,6 +17,7 @@ mod authenticator;
 mod bad_input;
 mod client;
 mod content;
+mod contract;
 mod control;
 mod crashes;
 mod credentials;

@@ -3,8 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::client::{exchange, tcp};
+use crate::contract::{codes, document};
 use crate::harness::Daemon;
+
+/// The type of every refusal.
+const PROBLEM: &str = "application/problem+json";
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one list, one line an address")]
@@ -139,6 +145,120 @@ fn every_route_is_described_with_its_errors() {
             assert_ne!(public, operation["security"].is_array(), "{method} {path} names its security");
         }
     }
+}
+
+#[test]
+fn every_refusal_names_the_problems_that_it_can_be() {
+    let daemon = Daemon::unclaimed();
+    let document = document(daemon.address);
+    let known = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+    let examples = &document["components"]["examples"];
+    let mut named = BTreeSet::new();
+    for (label, operation) in operations(document) {
+        let refusals = operation["responses"].as_object().unwrap().iter();
+        for (status, response) in refusals.filter(|(_, response)| response["content"].get(PROBLEM).is_some()) {
+            let codes = codes(response);
+            assert!(!codes.is_empty(), "{label} {status} names no code: {response}");
+            for code in codes {
+                assert!(known.contains(&json!(code)), "{label} {status}: {code} is not known");
+                let shown = &response["content"][PROBLEM]["examples"][code]["$ref"];
+                assert_eq!(*shown, format!("#/components/examples/{code}"), "{label} {status}");
+                let example = &examples[code]["value"];
+                assert_eq!((&example["code"], example["status"].to_string()), (&json!(code), status.clone()));
+                assert!(documented(status, code), "docs/api.md does not say that {code} is {status}");
+                named.insert(code);
+            }
+        }
+        let statuses: Vec<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(statuses.contains(&"500"), "{label}: {statuses:?}");
+        if operation["security"].as_array().is_some_and(|security| !security.contains(&json!({}))) {
+            assert!(["401", "403", "423"].iter().all(|status| statuses.contains(status)), "{label}: {statuses:?}");
+        }
+    }
+    assert!(named.len() > 40, "{named:?}");
+}
+
+/// Whether the table of problems in docs/api.md has that code with that status.
+fn documented(status: &str, code: &str) -> bool {
+    let page = include_str!("../../../docs/api.md");
+    let row = page.lines().find(|line| line.starts_with(&format!("| {status} | `")));
+    row.is_some_and(|row| row.contains(&format!("`{code}`")))
+}
+
+#[test]
+fn every_body_in_json_has_an_example_and_what_is_asked_for_is_understood() {
+    let mut daemon = Daemon::unlocked();
+    let document = document(daemon.address);
+    let mut understood = 0;
+    for (label, operation) in operations(document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let schema = &response["content"]["application/json"]["schema"];
+            assert!(schema.is_null() || example(document, schema).is_some(), "{label} {status} has no example");
+        }
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if schema.is_null() {
+            continue;
+        }
+        let body = example(document, schema).unwrap_or_else(|| panic!("{label} asks for what has no example"));
+        let (method, path) = label.split_once(' ').unwrap();
+        let Some(path) = path.strip_prefix("/api/v1") else { continue };
+        // These shut everybody out.
+        if ["/policy", "/vault/lock", "/vault/lockdown"].contains(&path) {
+            continue;
+        }
+        daemon.log_in();
+        let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+        let path = path.replace("{namespace}/{key}", "photos.import/source");
+        let reply = daemon.send(method, &path, &body);
+        assert!(![400, 415, 422].contains(&reply.status) && reply.status < 500, "{label} with {body}: {reply:?}");
+        understood += 1;
+    }
+    assert!(understood > 30, "{understood}");
+}
+
+/// What a schema says itself as an example, or what its parts do.
+fn example(document: &Value, schema: &Value) -> Option<Value> {
+    if let Some(example) = schema.get("example").or_else(|| schema["examples"].get(0)).or_else(|| schema.get("default"))
+    {
+        return Some(example.clone());
+    }
+    if let Some(name) = schema["$ref"].as_str() {
+        return example(document, document.pointer(name.trim_start_matches('#')).unwrap());
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        return values.first().cloned();
+    }
+    let nothing = json!({ "type": "null" });
+    if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
+        return choices.iter().filter(|choice| **choice != nothing).find_map(|choice| example(document, choice));
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let parts: Option<Vec<Value>> = parts.iter().map(|part| example(document, part)).collect();
+        let members = parts?.into_iter().flat_map(|part| part.as_object().cloned().unwrap_or_default());
+        return Some(Value::Object(members.collect()));
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    match (kind, schema["format"].as_str()) {
+        (Some("object"), _) => {
+            let required = schema["required"].as_array().cloned().unwrap_or_default();
+            let members = schema["properties"].as_object()?.iter().filter(|(name, _)| required.contains(&json!(name)));
+            members.map(|(name, part)| Some((name.clone(), example(document, part)?))).collect()
+        }
+        (Some("array"), _) => Some(json!([example(document, &schema["items"])?])),
+        (Some("boolean"), _) => Some(json!(true)),
+        (Some("integer" | "number"), _) => Some(schema.get("minimum").cloned().unwrap_or_else(|| json!(0))),
+        (Some("string"), Some("uuid")) => Some(json!("01890000-0000-7000-8000-000000000000")),
+        (Some("string"), Some("date-time")) => Some(json!("2026-11-21T09:30:00Z")),
+        _ => None,
+    }
+}
+
+/// Each operation with its method and its address.
+fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+    document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+        let operations = item.as_object().unwrap().iter();
+        operations.map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
+    })
 }
 
 #[test]
