@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.base import Base
 from harness.tools import PROJECT, TESTS, ToolError, run
 
 BINARIES = ("cofferd", "coffer-ble")
+# Not part of the appliance; in the tests the laptop of its owner is in the same machine.
+TEST_BINARIES = ("coffer",)
 _ACCOUNT_FILES = ("passwd", "group", "shadow", "gshadow")
 
 
@@ -21,8 +24,10 @@ def build(base: Base, binaries: Path, output: Path, *, with_agent: bool, registr
     """Writes the layer's squashfs to `output`; `binaries` holds the aarch64 programs."""
     with tempfile.TemporaryDirectory() as scratch:
         layer, whole = Path(scratch) / "layer", Path(scratch) / "whole"
-        _place_our_files(layer, binaries)
+        _place_our_files(layer)
+        _place(BINARIES, binaries, layer)
         if with_agent:
+            _place(TEST_BINARIES, binaries, layer)
             shutil.copytree(TESTS / "guest/root", layer, symlinks=True, dirs_exist_ok=True)
         if registrar_ca is not None:
             _trust(layer, registrar_ca)
@@ -32,11 +37,14 @@ def build(base: Base, binaries: Path, output: Path, *, with_agent: bool, registr
         run(["mksquashfs", layer, output, "-comp", "lz4", "-noappend", "-all-root", "-quiet", "-no-progress"])
 
 
-def _place_our_files(layer: Path, binaries: Path) -> None:
+def _place_our_files(layer: Path) -> None:
     shutil.copytree(PROJECT / "overlay", layer, symlinks=True)
     run([PROJECT / "systemd/install", layer])
     (layer / "usr/bin").mkdir()
-    for name in BINARIES:
+
+
+def _place(names: Sequence[str], binaries: Path, layer: Path) -> None:
+    for name in names:
         if not (binaries / name).is_file():
             raise ToolError(f"{binaries / name} is missing: cross-compile first")
         shutil.copy(binaries / name, layer / "usr/bin" / name)

@@ -90,8 +90,9 @@ class Machine:
         network: Sequence[str],
         kernel_words: Sequence[str] = (),
         clock: str = "utc",
+        laptop: bool = False,
     ) -> None:
-        """`clock`: what the board's clock shows at the start, `utc` or a time."""
+        """`clock`: what the board's clock shows at the start, `utc` or a time. `laptop`: with a second controller."""
         directory.mkdir(parents=True)
         self.directory = directory
         # Not in `directory`: a socket's path has room for 107 bytes only.
@@ -110,6 +111,10 @@ class Machine:
             "-chardev", f"socket,id=hci,path={self.bluetooth_socket},server=on,wait=off",
             "-device", "pci-serial,chardev=hci",
         ]  # fmt: skip
+        self.laptop_socket = sockets / "laptop"
+        if laptop:
+            arguments += ["-chardev", f"socket,id=laptop,path={self.laptop_socket},server=on,wait=off"]
+            arguments += ["-device", "pci-serial,chardev=laptop"]
         self._errors = directory / "qemu.log"
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=errors)

@@ -6,16 +6,14 @@ Knows the attribute table of docs/ble.md and nothing of the messages in it. Need
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import queue
 from dataclasses import dataclass
 
-from bumble.controller import Controller
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Advertisement, Device, Peer
 from bumble.device import Connection as Link
 from bumble.gatt_client import CharacteristicProxy
-from bumble.hci import Address, HCI_LE_Extended_Advertising_Report_Event, HCI_Packet
+from bumble.hci import Address
 from bumble.host import Host
 
 from harness.radio import Radio
@@ -29,7 +27,6 @@ _LIMIT_S = 60.0
 _FIND_LIMIT_S = 120.0
 # Core specification 5.4, vol 4, part E, 7.8.53: bit 4 of Advertising_Event_Properties.
 _USE_LEGACY_ADVERTS = 0x10
-Report = HCI_LE_Extended_Advertising_Report_Event.Report
 
 
 def uuid(number: int) -> str:
@@ -92,8 +89,7 @@ class Phone:
         public, random = _ADDRESSES[name]
         host = Host()
         address = Address(public, Address.PUBLIC_DEVICE_ADDRESS)
-        host.controller = _PhoneController(name, link=self._radio.link, public_address=address)
-        host.controller.box = self._radio.box
+        host.controller = self._radio.central(name, address)
         device = Device(name=name, address=Address(random), host=host)
         await device.power_on()
         return device
@@ -201,21 +197,3 @@ class Connection:
         self._ended.set()
         for each in self._notified.values():
             each.put(None)
-
-
-class _PhoneController(Controller):
-    """bumble 0.0.236 hears the advert a second time where a real controller hears the scan response."""
-
-    box: Controller
-
-    def send_hci_packet(self, packet: HCI_Packet) -> None:
-        if isinstance(packet, HCI_LE_Extended_Advertising_Report_Event):
-            reports = [self._corrected(report) for report in packet.reports]
-            packet = HCI_LE_Extended_Advertising_Report_Event(reports)
-        super().send_hci_packet(packet)
-
-    def _corrected(self, report: Report) -> Report:
-        if report.event_type != HCI_LE_Extended_Advertising_Report_Event.EventType.SCAN_RESPONSE:
-            return report
-        answers = [bytes(each.scan_response_data) for each in self.box.advertising_sets.values() if each.enabled]
-        return dataclasses.replace(report, data=b"".join(answers))

@@ -1,9 +1,9 @@
-"""The two emulated boxes of the system tests, each from its first start to its last.
+"""The three emulated boxes of the system tests, each from its first start to its last.
 
-The tests tell two stories in the order of their files. A box with a cable: first start, claim, power cut (1 to 3). And
-one that is set up over Bluetooth, without a cable: set-up, back by itself, moving house (4 to 6). Each later test needs
-the earlier ones of its story, so the run stops at the first failure (tests/run-system passes -x). One machine runs at a
-time.
+The tests tell three stories in the order of their files. A box with a cable: first start, claim, power cut (1 to 3). One
+that is set up from a phone, without a cable: set-up, back by itself, moving house (4 to 6). And one that is set up from
+a laptop (7). Each later test needs the earlier ones of its story, so the run stops at the first failure
+(tests/run-system passes -x). One machine runs at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from handset import Handset
+from laptop import Laptop
 
 from harness import base, disks, layer
 from harness.api import Api
@@ -76,8 +77,9 @@ class Box:
 class WirelessBox(Box):
     """A box without a cable, with houses around it whose Wi-Fi leads to the cloud of the test and nowhere else."""
 
-    def __init__(self, parts: Parts, evidence: Path, cloud: Cloud, edge: Edge) -> None:
+    def __init__(self, parts: Parts, evidence: Path, cloud: Cloud, edge: Edge, *, laptop: bool = False) -> None:
         super().__init__(parts, evidence)
+        self._has_laptop = laptop
         self.cloud = cloud
         self.edge = edge
         # Through the tunnel: there is no other way to it.
@@ -88,7 +90,8 @@ class WirelessBox(Box):
     def switch_on(self, clock: str = "utc") -> None:
         network = houses({_HTTPS: self.cloud.port, _EDGE: self.edge.tunnel_port})
         words = ["coffer.test.houses"]
-        self._start(Machine(self.parts, self._next_start(), network=network, kernel_words=words, clock=clock))
+        start, laptop = self._next_start(), self._has_laptop
+        self._start(Machine(self.parts, start, network=network, kernel_words=words, clock=clock, laptop=laptop))
         self.sniffers.append(self.radio.sniffer)
         for house in sorted(self.houses):
             self.sh(f"systemctl start coffer-test-house@{house}")
@@ -128,15 +131,14 @@ def box() -> Iterator[Box]:
         box.cut_power()
 
 
-@pytest.fixture(scope="session")
-def wireless_box() -> Iterator[WirelessBox]:
-    """The one that is set up over Bluetooth. Its clock stands in the past, as one without a battery does."""
-    evidence, cloud_files = _EVIDENCE / "wireless", _EVIDENCE / "cloud"
+def _wireless_box(name: str, *, laptop: bool) -> Iterator[WirelessBox]:
+    """Its clock stands in the past, as one without a battery does."""
+    evidence, cloud_files = _EVIDENCE / name, _EVIDENCE / f"{name}-cloud"
     shutil.rmtree(cloud_files, ignore_errors=True)
     cloud = Cloud(Path(os.environ["COFFER_HOST_BIN_DIR"]), cloud_files)
     edge = Edge()
     parts = _new_parts(evidence, registrar_ca=cloud.authority.pem)
-    box = WirelessBox(parts, evidence, cloud, edge)
+    box = WirelessBox(parts, evidence, cloud, edge, laptop=laptop)
     box.switch_on(clock="2025-01-01T12:00:00")
     yield box
     if box.machine.is_running():
@@ -147,6 +149,24 @@ def wireless_box() -> Iterator[WirelessBox]:
 
 
 @pytest.fixture(scope="session")
+def wireless_box() -> Iterator[WirelessBox]:
+    """The one that is set up from a phone. The last test of its story switches it off."""
+    yield from _wireless_box("wireless", laptop=False)
+
+
+@pytest.fixture(scope="session")
 def handset(wireless_box: WirelessBox) -> Handset:
     """The phone of the owner of the box without a cable."""
     return Handset(wireless_box)
+
+
+@pytest.fixture(scope="session")
+def laptop_box() -> Iterator[WirelessBox]:
+    """The one that is set up from a laptop."""
+    yield from _wireless_box("laptop", laptop=True)
+
+
+@pytest.fixture(scope="session")
+def laptop(laptop_box: WirelessBox) -> Laptop:
+    """The laptop of its owner."""
+    return Laptop(laptop_box)
