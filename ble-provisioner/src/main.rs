@@ -208,7 +208,7 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
 
 async fn open_network(state: &Path) -> Result<Network, Fatal> {
     let address = zbus::Address::system()?;
-    Ok(Network::open(&address, network::Settings::new(state.to_owned(), None)).await?)
+    Ok(Network::open(&address, network::Settings::new(state.to_owned())).await?)
 }
 
 /// SIGTERM and SIGINT.

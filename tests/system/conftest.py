@@ -23,6 +23,7 @@ from harness.cloud import Cloud
 from harness.edge import Edge
 from harness.machine import Machine, Parts, free_port, houses, lan
 from harness.phone import Phone
+from harness.portal import Portal
 from harness.radio import Radio
 from harness.sniffer import Sniffer
 from harness.tools import PROJECT
@@ -32,7 +33,7 @@ _NVME_SIZE = 2 * 1024**3
 # Between `coffer.target` and the first answer lies nothing but the forwarded port.
 _ANSWER_LIMIT_S = 60.0
 # As tests/guest has it, in `cloudflared`.
-_HTTPS, _EDGE = 443, 7844
+_HTTP, _HTTPS, _EDGE = 80, 443, 7844
 
 
 class Box:
@@ -82,13 +83,15 @@ class WirelessBox(Box):
         self._has_laptop = laptop
         self.cloud = cloud
         self.edge = edge
+        self.portal = Portal()
         # Through the tunnel: there is no other way to it.
         self.api = Api(edge.visitor_port)
         self.sniffers: list[Sniffer] = []
         self.houses = {"home", "modern", "hidden"}
 
     def switch_on(self, clock: str = "utc") -> None:
-        network = houses({_HTTPS: self.cloud.port, _EDGE: self.edge.tunnel_port})
+        ports = {_HTTP: self.portal.port, _HTTPS: self.cloud.port, _EDGE: self.edge.tunnel_port}
+        network = houses(ports)
         words = ["coffer.test.houses"]
         start, laptop = self._next_start(), self._has_laptop
         self._start(Machine(self.parts, start, network=network, kernel_words=words, clock=clock, laptop=laptop))
@@ -144,6 +147,7 @@ def _wireless_box(name: str, *, laptop: bool) -> Iterator[WirelessBox]:
     if box.machine.is_running():
         box.machine.save_journal()
         box.cut_power()
+    box.portal.close()
     edge.close()
     cloud.stop()
 

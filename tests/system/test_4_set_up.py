@@ -150,6 +150,14 @@ def test_wrong_wpa2_password_is_told_as_such(handset: Handset) -> None:
     assert handset.app.value(WIFI_STATUS)["state"] in ("disconnected", "connecting")
 
 
+def test_page_that_wants_a_click_is_told_as_such(wireless_box: WirelessBox, handset: Handset) -> None:
+    wireless_box.portal.is_shut = True
+    with pytest.raises(Failed) as failed:
+        handset.join(HOME)
+    wireless_box.portal.is_shut = False
+    assert failed.value.code == "captive_portal"
+
+
 def test_right_password_joins_the_house(handset: Handset) -> None:
     joined = handset.join(HOME)
     assert (joined["state"], joined["ssid"], joined["wired"]) == ("connected", HOME.ssid, False)

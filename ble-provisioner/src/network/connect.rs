@@ -128,7 +128,7 @@ async fn try_all(
                 return if request.local_only {
                     Ok(profile)
                 } else {
-                    match reach::check(bus, &settings.reach).await? {
+                    match reach::check(bus).await? {
                         None => Ok(profile),
                         Some(failure) => Err(Stop::Cause(Cause::Failure(failure))),
                     }

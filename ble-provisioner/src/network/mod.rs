@@ -36,15 +36,13 @@ use self::{
     scan::Scanner,
     signals::{Listener, Signal},
 };
-pub use self::{clock::Clock, error::NetworkError, reach::Reach};
+pub use self::{clock::Clock, error::NetworkError};
 
 /// What the module is told once.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the country is kept; exists, and is this program's own.
     pub state_directory: PathBuf,
-    /// Whom the box has to reach.
-    pub reach: Reach,
     /// How long a look around may take. Radios take up to 10 s with every channel of 5 GHz.
     pub scan_limit: Duration,
     /// How long one attempt to join may take. NetworkManager gives the radio 25 s and DHCP 45 s.
@@ -57,10 +55,9 @@ pub struct Settings {
 
 impl Settings {
     /// As the appliance has them.
-    pub fn new(state_directory: PathBuf, host: Option<(String, u16)>) -> Self {
+    pub fn new(state_directory: PathBuf) -> Self {
         Self {
             state_directory,
-            reach: Reach { host, limit: Duration::from_secs(10) },
             scan_limit: Duration::from_secs(15),
             join_limit: Duration::from_secs(90),
             confirm_within: Duration::from_mins(1),

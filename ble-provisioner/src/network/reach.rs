@@ -1,12 +1,6 @@
 //! What a network leads to, once the box has an address on it.
 
-use std::time::Duration;
-
 use coffer_api::{Connectivity, SetupFailure};
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
 
 use super::{
     bus::{Bus, Properties},
@@ -15,42 +9,13 @@ use super::{
 
 const DOING: &str = "looking how far the network reaches";
 
-/// Whom the box has to reach.
-#[derive(Clone, Debug)]
-pub struct Reach {
-    /// Host and port of the service that it is to register with; without one only NetworkManager is asked.
-    pub host: Option<(String, u16)>,
-    /// How long the way there may take.
-    pub limit: Duration,
-}
-
-/// What stands in the way, if anything.
-pub(crate) async fn check(bus: &Bus, reach: &Reach) -> Result<Option<SetupFailure>, NetworkError> {
-    let connectivity = ask(bus).await?;
-    if connectivity == Connectivity::Portal {
-        return Ok(Some(SetupFailure::CaptivePortal));
-    }
-    Ok(match &reach.host {
-        // Our own way counts for more than NetworkManager's, which leads to another host.
-        Some((host, port)) => way_to(host, *port, reach.limit).await,
-        None => matches!(connectivity, Connectivity::None | Connectivity::Limited).then_some(SetupFailure::NoInternet),
+/// What stands in the way, if anything. Without a word from NetworkManager that is for the registration to find out.
+pub(crate) async fn check(bus: &Bus) -> Result<Option<SetupFailure>, NetworkError> {
+    Ok(match ask(bus).await? {
+        Connectivity::Portal => Some(SetupFailure::CaptivePortal),
+        Connectivity::None | Connectivity::Limited => Some(SetupFailure::NoInternet),
+        Connectivity::Full | Connectivity::Unknown => None,
     })
-}
-
-async fn way_to(host: &str, port: u16, limit: Duration) -> Option<SetupFailure> {
-    let Ok(Ok(addresses)) = timeout(limit, lookup_host((host, port))).await else {
-        return Some(SetupFailure::DnsBlocked);
-    };
-    let connect = async {
-        for address in addresses {
-            if TcpStream::connect(address).await.is_ok() {
-                return true;
-            }
-        }
-        false
-    };
-    let reached = timeout(limit, connect).await.unwrap_or(false);
-    (!reached).then_some(SetupFailure::NoInternet)
 }
 
 /// Lets NetworkManager check now.

@@ -17,7 +17,8 @@ type Entries = Vec<std::collections::HashMap<String, OwnedVariant>>;
 pub(crate) async fn read(bus: &Bus) -> zbus::Result<WifiStatus> {
     let found = device::find(bus).await?;
     let connectivity = reach::checked(&mut bus.manager_properties().await?);
-    let mut status = WifiStatus { radio: found.radio, ..unknown() };
+    // Also by cable.
+    let mut status = WifiStatus { radio: found.radio, connectivity, ..unknown() };
     let Some(device) = found.device else { return Ok(status) };
     status.state = device.state;
     if matches!(device.state, WifiState::Unavailable | WifiState::Disconnected) {
@@ -27,7 +28,6 @@ pub(crate) async fn read(bus: &Bus) -> zbus::Result<WifiStatus> {
     status.ssid_text = ssid.as_ref().map(Ssid::to_text);
     (status.ssid, status.signal_percent) = (ssid, signal_percent);
     if device.state == WifiState::Connected {
-        status.connectivity = connectivity;
         note_addresses(bus, device.ip4.as_ref(), IP4, &mut status).await;
         note_addresses(bus, device.ip6.as_ref(), IP6, &mut status).await;
     }

@@ -353,26 +353,6 @@ async fn a_network_has_to_lead_somewhere_unless_nobody_wants_that() {
 }
 
 #[tokio::test]
-async fn the_way_to_the_registrar_is_tried() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let open = listener.local_addr().unwrap().port();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for (host, port, expected) in [
-        ("localhost", open, None),
-        ("localhost", closed, Some(SetupFailure::NoInternet)),
-        // No resolver is asked about names that end so.
-        ("registrar.invalid", open, Some(SetupFailure::DnsBlocked)),
-    ] {
-        let home = Home::with(state(wpa2(70), [GOOD.to_vec()]), |settings| {
-            settings.reach.host = Some((host.to_owned(), port));
-        })
-        .await;
-        let outcome = home.network.connect(&with_password(b"home", "password")).await;
-        assert_eq!(outcome.map_or_else(|error| Some(failure(Err(error)).0), |()| None), expected, "{host}:{port}");
-    }
-}
-
-#[tokio::test]
 async fn a_wrong_clock_is_told_before_anything_is_touched() {
     let wrong = |settings: &mut coffer_ble::network::Settings| {
         settings.clock = Clock { since_epoch: || Duration::from_secs(1_000), ..settings.clock };

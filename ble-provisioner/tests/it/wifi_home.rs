@@ -34,7 +34,7 @@ impl Home {
         let (bus, directory) = (Bus::start().await, tempfile::tempdir().unwrap());
         std::fs::write(directory.path().join("country"), "CH\n").unwrap();
         let nm = NetworkManager::start(&bus.address, state).await;
-        let mut settings = Settings::new(directory.path().to_owned(), None);
+        let mut settings = Settings::new(directory.path().to_owned());
         (settings.scan_limit, settings.join_limit) = (LIMIT, LIMIT);
         settings.clock = Clock { since_epoch: || NOW, since_boot: || UP };
         adjust(&mut settings);

@@ -30,6 +30,16 @@ async fn where_nobody_checks_the_connectivity_is_unknown() {
 }
 
 #[tokio::test]
+async fn the_way_out_may_be_by_cable() {
+    let home = Home::new(State { checks_connectivity: true, ..State::on_network(b"home") }).await;
+    home.nm.device_goes_to(30, 0).await;
+    let mut status = home.network.status();
+    let told = status.wait_for(|status| status.state == WifiState::Disconnected);
+    let connectivity = eventually("the Wi-Fi is gone", told).await.unwrap().connectivity;
+    assert_eq!(connectivity, Connectivity::Full);
+}
+
+#[tokio::test]
 async fn every_change_is_told() {
     let home = Home::new(State::on_network(b"home")).await;
     let mut status = home.network.status();
