@@ -49,7 +49,7 @@ class Box:
         self.api: Api
 
     def switch_on(self) -> None:
-        """Starts the machine and returns once systemd has nothing left to do."""
+        """Starts the machine and returns once systemd has nothing left to do, and the drive is there."""
         port = free_port()
         self._start(Machine(self.parts, self._next_start(), network=lan(port)))
         self.api = Api(port)
@@ -73,6 +73,8 @@ class Box:
         self.phone = Phone(self.radio)
         machine.wait_until_up()
         machine.agent.run("systemctl is-system-running --wait", limit_s=300)
+        # The start does not wait for the drive, which the kernel may find late.
+        machine.agent.wait_for("findmnt /srv/coffer", limit_s=300)
 
 
 class WirelessBox(Box):
