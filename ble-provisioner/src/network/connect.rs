@@ -23,6 +23,8 @@ use super::{
 const DOING: &str = "joining a network";
 /// How much longer than all attempts together NetworkManager waits for this process.
 const MARGIN: Duration = Duration::from_secs(30);
+/// How long NetworkManager's own look at the internet takes at most: it gives up after 20 s.
+const REACH_WITHIN: Duration = Duration::from_secs(25);
 
 /// `NMDeviceState`
 const PREPARE: u32 = 40;
@@ -48,7 +50,7 @@ pub(crate) async fn join(
     let ways = profile::ways(request, sight.security).map_err(NetworkError::Invalid)?;
 
     let attempts = u32::try_from(ways.len()).unwrap_or(u32::MAX);
-    let limit = settings.join_limit.saturating_mul(attempts) + settings.reach.limit + MARGIN;
+    let limit = settings.join_limit.saturating_mul(attempts) + REACH_WITHIN + MARGIN;
     let checkpoint = Checkpoint::create(bus, &device, limit).await?;
     let outcome = try_all(bus, settings, request, &device, ways, &sight).await;
     match outcome {

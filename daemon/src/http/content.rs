@@ -3,11 +3,14 @@
 //! Knows nothing of where the content comes from and who may have it.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -17,7 +20,7 @@ use super::problem::{Refusal, RequestProblem};
 use crate::model::file::Sha256;
 use crate::model::media_type::MediaType;
 use crate::service::Error;
-use crate::service::transfer::{Content, Piece};
+use crate::service::transfer::{Content, OnDrive, Piece};
 
 /// The type of what a browser must not look into.
 const OPAQUE: &str = "application/octet-stream";
@@ -90,20 +93,37 @@ where
     };
     let length: u64 = pieces.iter().map(Piece::length).sum();
     described.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let body = if method == Method::HEAD { Body::empty() } else { body(read(pieces).await?) };
-    Ok((status, described, body).into_response())
+    if method == Method::HEAD {
+        return Ok((status, described).into_response());
+    }
+    Ok(match read(pieces).await? {
+        Content::OnDrive(part) => {
+            let part = Part(Arc::new(Mutex::new(Some(part))));
+            let taken = part.clone();
+            let blocks = stream::once(async move { taken.take() }).filter_map(std::future::ready);
+            let body = Body::from_stream(blocks.flat_map(|part| Content::OnDrive(part).into_stream().boxed()));
+            (status, described, Extension(part), body).into_response()
+        }
+        content => (status, described, body(content)).into_response(),
+    })
+}
+
+/// The content of a reply, for whoever can send it faster than its body does. It is there once, for one of the two.
+#[derive(Clone)]
+pub(super) struct Part(Arc<Mutex<Option<OnDrive>>>);
+
+impl Part {
+    /// Takes it away from the body.
+    pub(super) fn take(&self) -> Option<OnDrive> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// A body of what a service sends.
 pub(super) fn body(content: Content) -> Body {
     match content {
         Content::Whole(bytes) => Body::from(bytes),
-        Content::Stream(receiver) => {
-            let next = |mut receiver: tokio::sync::mpsc::Receiver<_>| async move {
-                receiver.recv().await.map(|block| (block, receiver))
-            };
-            Body::from_stream(futures_util::stream::unfold(receiver, next))
-        }
+        content => Body::from_stream(content.into_stream()),
     }
 }
 

@@ -15,6 +15,7 @@ mod device;
 mod digest;
 mod docs;
 mod events;
+mod express;
 mod extract;
 mod files;
 mod folders;

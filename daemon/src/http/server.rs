@@ -3,12 +3,14 @@
 //! Bounded: so many connections at once, so long for the headers of a request. A client that stops reading costs its
 //! buffers only.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use hyper::body::Incoming;
@@ -17,12 +19,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use log::{debug, warn};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::express::{self, Left};
 use super::extract::ClientAddress;
 use crate::service::vault::Origin;
 
@@ -50,7 +53,7 @@ pub(crate) async fn serve(
         trusted_proxies: trusted_proxies.into(),
         stop,
         slots: Arc::new(Semaphore::new(CONNECTIONS)),
-        graceful: std::sync::Mutex::new(Some(GracefulShutdown::new())),
+        graceful: Mutex::new(Some(GracefulShutdown::new())),
     });
     let mut loops = tokio::task::JoinSet::new();
     for listener in network {
@@ -61,10 +64,11 @@ pub(crate) async fn serve(
     }
     let local = Arc::clone(&server);
     loops.spawn(async move {
-        local.accept_all(Origin::Local, || async { control.accept().await.map(|(stream, _)| (stream, None)) }).await;
+        let accept = || async { control.accept().await.map(|(stream, _)| (Either::Right(stream), None)) };
+        local.accept_all(Origin::Local, accept).await;
     });
     while loops.join_next().await.is_some() {}
-    let graceful = server.graceful.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let graceful = server.graceful.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(graceful) = graceful
         && tokio::time::timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await.is_err()
     {
@@ -72,11 +76,14 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept_network(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, Option<IpAddr>)> {
+/// From the network, or on the control socket.
+type Connection = Either<TcpStream, UnixStream>;
+
+async fn accept_network(listener: &TcpListener) -> io::Result<(Connection, Option<IpAddr>)> {
     let (stream, peer) = listener.accept().await?;
     // Without this a small reply on a kept connection waits 40 ms for the client's delayed acknowledgement.
     stream.set_nodelay(true)?;
-    Ok((stream, Some(peer.ip().to_canonical())))
+    Ok((Either::Left(stream), Some(peer.ip().to_canonical())))
 }
 
 struct Server {
@@ -84,14 +91,13 @@ struct Server {
     trusted_proxies: Arc<[IpAddr]>,
     stop: CancellationToken,
     slots: Arc<Semaphore>,
-    graceful: std::sync::Mutex<Option<GracefulShutdown>>,
+    graceful: Mutex<Option<GracefulShutdown>>,
 }
 
 impl Server {
-    async fn accept_all<S, F>(&self, origin: Origin, accept: impl Fn() -> F)
+    async fn accept_all<F>(self: &Arc<Self>, origin: Origin, accept: impl Fn() -> F)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = io::Result<(S, Option<IpAddr>)>>,
+        F: Future<Output = io::Result<(Connection, Option<IpAddr>)>>,
     {
         loop {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
@@ -100,7 +106,13 @@ impl Server {
                 accepted = accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.start(stream, origin, peer, slot),
+                Ok((stream, peer)) => {
+                    let server = Arc::clone(self);
+                    tokio::spawn(async move {
+                        server.serve(stream, origin, peer).await;
+                        drop(slot);
+                    });
+                }
                 Err(error) => {
                     warn!(error:% = error; "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -109,30 +121,46 @@ impl Server {
         }
     }
 
-    fn start<S>(&self, stream: S, origin: Origin, peer: Option<IpAddr>, slot: tokio::sync::OwnedSemaphorePermit)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let router = self.router.clone();
+    async fn serve(&self, stream: Connection, origin: Origin, peer: Option<IpAddr>) {
         let proxied = peer.is_some_and(|peer| self.trusted_proxies.contains(&peer));
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let router = self.router.clone();
+        let answer = move |mut request: Request| {
             let told = if proxied { connecting_address(request.headers()) } else { None };
             request.extensions_mut().insert(origin);
             request.extensions_mut().insert(ClientAddress(told.or(peer)));
-            router.clone().oneshot(request.map(axum::body::Body::new))
+            let answered = router.clone().oneshot(request);
+            async { answered.await.unwrap_or_else(|never| match never {}) }
+        };
+        let (stream, first_reply) = match stream {
+            Either::Left(stream) => match express::serve(stream, HEADER_LIMIT, &self.stop, &answer).await {
+                Some(Left { stream, reply }) => (Either::Left(stream), reply),
+                None => return,
+            },
+            Either::Right(stream) => (Either::Right(stream), None),
+        };
+        let first_reply = Mutex::new(first_reply);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let made = first_reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let answered = made.map_or_else(|| Err(answer(request.map(Body::new))), Ok);
+            async {
+                Ok::<_, Infallible>(match answered {
+                    Ok(made) => made,
+                    Err(answered) => answered.await,
+                })
+            }
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let graceful = self.graceful.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(watched) = graceful.as_ref().map(|graceful| graceful.watch(connection)) else { return };
-        tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                // Clients vanish all the time.
-                debug!(error:% = error; "a connection ended");
-            }
-            drop(slot);
-        });
+        let watched = {
+            let graceful = self.graceful.lock().unwrap_or_else(PoisonError::into_inner);
+            graceful.as_ref().map(|graceful| graceful.watch(connection))
+        };
+        let Some(watched) = watched else { return };
+        if let Err(error) = watched.await {
+            // Clients vanish all the time.
+            debug!(error:% = error; "a connection ended");
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Files that people write as texts.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use uuid::Uuid;
 
 use super::Error;
 use super::caller::Caller;
 use super::files::{Files, Saved, Target, Upload};
-use super::transfer::{Content, Piece};
+use super::transfer::Piece;
 use crate::model::file::File;
 use crate::model::precondition::Precondition;
 use crate::model::role::Action;
@@ -54,21 +55,17 @@ impl Files {
         if file.size_bytes > MAX_TEXT_BYTES as u64 {
             return Err(Error::NotAText);
         }
-        let bytes = match self.read(caller, &file, vec![Piece::Part(0..file.size_bytes)]).await? {
-            Content::Whole(bytes) => bytes,
-            Content::Stream(mut blocks) => {
-                let mut bytes = BytesMut::new();
-                while let Some(block) = blocks.recv().await {
-                    bytes.extend_from_slice(&block.map_err(Error::Damaged)?);
-                }
-                // Locking ends the stream early.
-                if (bytes.len() as u64) < file.size_bytes {
-                    return Err(Error::Locked);
-                }
-                bytes.freeze()
-            }
-        };
-        let text = String::from_utf8(bytes.into()).map_err(|_| Error::NotAText)?;
+        let content = self.read(caller, &file, vec![Piece::Part(0..file.size_bytes)]).await?;
+        let mut blocks = std::pin::pin!(content.into_stream());
+        let mut bytes = Vec::new();
+        while let Some(block) = blocks.next().await {
+            bytes.extend_from_slice(&block.map_err(Error::Damaged)?);
+        }
+        // Locking ends the stream early.
+        if (bytes.len() as u64) < file.size_bytes {
+            return Err(Error::Locked);
+        }
+        let text = String::from_utf8(bytes).map_err(|_| Error::NotAText)?;
         Ok((file, text))
     }
 }

@@ -6,11 +6,14 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256 as Hasher};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -27,6 +30,9 @@ pub(super) const WRITE_BYTES: usize = 1024 * 1024;
 
 /// What is read at once; the kernel reads ahead. Each block changes threads twice, so small ones are slow.
 pub(super) const READ_BYTES: usize = 512 * 1024;
+
+/// What one step sends at most from the drive to a socket: others want the thread, too.
+const SEND_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Blocks that wait for a client to take them.
 const READ_AHEAD: usize = 2;
@@ -239,6 +245,22 @@ pub(crate) enum Content {
     Whole(Bytes),
     /// Block after block. An error ends it: the client sees the connection break, and not a shorter file.
     Stream(mpsc::Receiver<Result<Bytes, std::io::Error>>),
+    /// One part of what lies on the drive, too long to be read at once.
+    OnDrive(OnDrive),
+}
+
+impl Content {
+    /// Block after block, whatever it is.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + use<> {
+        stream::unfold(Some(self), |content| async move {
+            let mut receiver = match content? {
+                Self::Whole(bytes) => return Some((Ok(bytes), None)),
+                Self::Stream(receiver) => receiver,
+                Self::OnDrive(part) => part.read_ahead(),
+            };
+            receiver.recv().await.map(|block| (block, Some(Self::Stream(receiver))))
+        })
+    }
 }
 
 /// What is sent, one after the other.
@@ -271,7 +293,75 @@ pub(crate) fn start(pieces: &[Piece]) -> u64 {
 
 /// Opens a content and sends pieces of it.
 pub(crate) async fn send(lease: &Lease, blob: BlobId, pieces: Vec<Piece>) -> Result<Content, Error> {
-    stream(lease, move |store| Ok(Outgoing { file: store.blobs.open(&blob)?, pieces: pieces.into() })).await
+    let range = match pieces.as_slice() {
+        [Piece::Part(range)] => Some(range.clone()),
+        _ => None,
+    };
+    let open = move |store: &Store| Ok(Outgoing { file: store.blobs.open(&blob)?, pieces: pieces.into() });
+    Ok(match (begin(lease, open).await?, range) {
+        (Begun::Whole(bytes), _) => Content::Whole(bytes),
+        (Begun::More(source, first), Some(range)) => {
+            Content::OnDrive(OnDrive { lease: lease.clone(), source, first, range })
+        }
+        (Begun::More(source, first), None) => Content::Stream(read_ahead(lease.clone(), source, first)),
+    })
+}
+
+/// A part of a content that was opened, and whose beginning reads back.
+pub(crate) struct OnDrive {
+    lease: Lease,
+    source: Outgoing,
+    first: Bytes,
+    range: Range<u64>,
+}
+
+impl OnDrive {
+    /// Read block after block.
+    fn read_ahead(self) -> mpsc::Receiver<Result<Bytes, std::io::Error>> {
+        read_ahead(self.lease, self.source, self.first)
+    }
+
+    /// Sent straight to a socket, without passing through this process. Ends early, by an error, when the vault is locked.
+    pub(crate) async fn send_to(self, socket: &Arc<TcpStream>) -> std::io::Result<()> {
+        let Self { lease, source: Outgoing { file, .. }, mut range, .. } = self;
+        let file = Arc::new(file);
+        let mut locking = std::pin::pin!(lease.locking());
+        while !range.is_empty() {
+            tokio::select! {
+                biased;
+                () = &mut locking => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+                writable = socket.writable() => writable?,
+            }
+            // What is not in memory yet has to be read and decrypted first, which blocks.
+            let (file, socket, lease) = (Arc::clone(&file), Arc::clone(socket), lease.clone());
+            let step = tokio::task::spawn_blocking(move || {
+                let rest = fill(&socket, &file, range);
+                // Locking waits until a running step has ended.
+                drop(lease);
+                rest
+            });
+            range = step.await.map_err(std::io::Error::other)??;
+        }
+        Ok(())
+    }
+}
+
+/// Sends of a file what the socket takes, and gives what is left. Blocks the thread while the file is read.
+fn fill(socket: &TcpStream, file: &std::fs::File, mut range: Range<u64>) -> std::io::Result<Range<u64>> {
+    let until = range.end.min(range.start + SEND_BYTES);
+    while range.start < until {
+        let length = usize::try_from(until - range.start).map_err(std::io::Error::other)?;
+        let sent = socket
+            .try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(socket, file, Some(&mut range.start), length)?));
+        match sent {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(range)
 }
 
 /// What bytes are read from, block by block. Blocks the thread.
@@ -287,6 +377,22 @@ pub(super) async fn stream<S: Source>(
     lease: &Lease,
     open: impl FnOnce(&Store) -> std::io::Result<S> + Send + 'static,
 ) -> Result<Content, Error> {
+    Ok(match begin(lease, open).await? {
+        Begun::Whole(bytes) => Content::Whole(bytes),
+        Begun::More(source, first) => Content::Stream(read_ahead(lease.clone(), source, first)),
+    })
+}
+
+/// A source of which the first block was read.
+enum Begun<S> {
+    Whole(Bytes),
+    More(S, Bytes),
+}
+
+async fn begin<S: Source>(
+    lease: &Lease,
+    open: impl FnOnce(&Store) -> std::io::Result<S> + Send + 'static,
+) -> Result<Begun<S>, Error> {
     let reader = lease.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let mut source = open(reader.store())?;
@@ -294,13 +400,14 @@ pub(super) async fn stream<S: Source>(
         Ok((source, block))
     });
     let opened = opened.await.map_err(|error| Error::internal("reading a content", error))?;
-    let (source, block) = opened.map_err(Error::Damaged)?;
-    if source.is_done() {
-        return Ok(Content::Whole(block));
-    }
+    let (source, first) = opened.map_err(Error::Damaged)?;
+    Ok(if source.is_done() { Begun::Whole(first) } else { Begun::More(source, first) })
+}
+
+fn read_ahead<S: Source>(lease: Lease, source: S, first: Bytes) -> mpsc::Receiver<Result<Bytes, std::io::Error>> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    tokio::spawn(pump(lease.clone(), source, block, sender));
-    Ok(Content::Stream(receiver))
+    tokio::spawn(pump(lease, source, first, sender));
+    receiver
 }
 
 async fn pump<S: Source>(

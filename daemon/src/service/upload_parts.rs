@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 
 use super::Error;
-use super::transfer::{self, BodyError, Content, READ_BYTES, Source};
+use super::transfer::{self, BodyError, READ_BYTES, Source};
 use super::unlocked::Lease;
 use crate::model::upload::Upload;
 
@@ -17,16 +17,7 @@ pub(super) async fn read(
 ) -> Result<impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>, Error> {
     let reader = lease.clone();
     let content = transfer::stream(lease, move |_| Ok(Parts { lease: reader, left: parts.into(), current: None }));
-    let (first, rest) = match content.await? {
-        Content::Whole(bytes) => (Some(Ok(bytes)), None),
-        Content::Stream(receiver) => (None, Some(receiver)),
-    };
-    let rest = stream::unfold(rest, |receiver| async move {
-        let mut receiver = receiver?;
-        let block = receiver.recv().await?;
-        Some((block.map_err(|_| BodyError), Some(receiver)))
-    });
-    Ok(stream::iter(first).chain(rest))
+    Ok(content.await?.into_stream().map(|block| block.map_err(|_| BodyError)))
 }
 
 /// Parts on their way into the whole. Blocks the thread.
