@@ -21,8 +21,8 @@ use super::{
 };
 
 const DOING: &str = "joining a network";
-/// How much longer than all attempts together NetworkManager waits for this process.
-const MARGIN: Duration = Duration::from_secs(30);
+/// How much longer than all attempts together NetworkManager waits for this process: it may take 25 s to answer a call.
+const MARGIN: Duration = Duration::from_mins(1);
 /// How long NetworkManager's own look at the internet takes at most: it gives up after 20 s.
 const REACH_WITHIN: Duration = Duration::from_secs(25);
 
