@@ -118,6 +118,7 @@ fn the_crates_know_each_other_in_one_direction() {
         ("crypto", &[]),
         ("daemon", &["coffer-api", "coffer-crypto"]),
         ("ble-provisioner", &["coffer-api", "coffer-crypto"]),
+        ("client", &["coffer-api", "coffer-crypto"]),
         ("registrar", &["coffer-api"]),
     ] {
         let dependencies = manifest(name).split("[dependencies]").nth(1).unwrap().to_owned();

@@ -14,12 +14,12 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::Response;
-use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::content::Part;
+use crate::model::clock::{Clock, SystemClock};
 
 /// The longest head of a request that is looked at.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
@@ -135,7 +135,7 @@ fn head(response: &Response, is_last: bool) -> Vec<u8> {
     if is_last {
         head.extend_from_slice(b"connection: close\r\n");
     }
-    let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = SystemClock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     for part in ["date: ", &date, "\r\n\r\n"] {
         head.extend_from_slice(part.as_bytes());
     }
