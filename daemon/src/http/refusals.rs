@@ -155,7 +155,7 @@ fn common(operation: &Operation) -> Vec<Common> {
             (423, &[Code::VaultLocked, Code::Lockdown, Code::KeyFile], "the vault is locked"),
         ]);
     }
-    if matches!(action, Some("add" | "edit_own")) {
+    if matches!(action, Some("add" | "edit_own" | "restrict_own")) {
         common.push((423, &[Code::WriteProtected], "the folder is write-protected"));
     }
     if operation.request_body.is_some() {
