@@ -202,8 +202,8 @@ fn every_body_in_json_has_an_example_and_what_is_asked_for_is_understood() {
         let body = example(document, schema).unwrap_or_else(|| panic!("{label} asks for what has no example"));
         let (method, path) = label.split_once(' ').unwrap();
         let Some(path) = path.strip_prefix("/api/v1") else { continue };
-        // These shut everybody out.
-        if ["/policy", "/vault/lock", "/vault/lockdown"].contains(&path) {
+        // These shut everybody out: the password of the example is the one that the tests use.
+        if ["/policy", "/users/me/password", "/vault/lock", "/vault/lockdown"].contains(&path) {
             continue;
         }
         daemon.log_in();
