@@ -80,7 +80,7 @@ impl Reader {
     extensions(("x-action" = json!("read_metrics"))), responses(
     (status = 200, body = Metrics),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`forbidden`, `second_factor_needed`: not an administrator", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn json(
     State(observatory): State<Arc<Observatory>>,
@@ -103,7 +103,7 @@ pub(super) async fn json(
     extensions(("x-action" = json!("read_metrics"))), responses(
     (status = 200, description = "text format 0.0.4", body = String, content_type = "text/plain"),
     (status = 401, description = "no token, and not on this machine", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "`forbidden`, `second_factor_needed`: not an administrator", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn text(
     State(observatory): State<Arc<Observatory>>,

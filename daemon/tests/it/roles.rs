@@ -242,6 +242,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("PUT", path) if path.starts_with("/items/") && path.ends_with("/label") => json!({ "colour": "red" }),
         ("PUT", path) if path.starts_with("/items/") && path.ends_with("/note") => json!({ "text": name }),
         ("POST", path) if path.starts_with("/items/") && path.ends_with("/comments") => json!({ "text": name }),
+        ("PATCH", path) if path.starts_with("/files/") || path.starts_with("/folders/") => json!({ "name": name }),
         ("PATCH", path) if path.starts_with("/comments/") => json!({ "text": name }),
         ("PATCH", path) if path.starts_with("/groups/") => json!({ "name": name }),
         ("PUT", path) if path.ends_with("/access") => json!({ "private": true }),
