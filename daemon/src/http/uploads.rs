@@ -68,7 +68,7 @@ pub(super) async fn abilities() -> Response {
     (status = 413, description = "too long", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
     (status = 460, description = "the check sum does not match", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn create(
     State(uploads): State<Arc<Uploads>>,
@@ -126,7 +126,7 @@ pub(super) async fn get(
     (status = 415, description = "not application/offset+octet-stream", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "`upload_busy`, `write_protected`: another request is writing to it", body = Problem, content_type = "application/problem+json"),
     (status = 460, description = "the check sum does not match", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn append(
     State(uploads): State<Arc<Uploads>>,
