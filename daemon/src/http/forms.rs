@@ -54,7 +54,7 @@ pub(super) struct FormPlace {
     (status = 404, description = "no such folder", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "the client fell silent", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "not multipart/form-data", body = Problem, content_type = "application/problem+json"),
-    (status = 507, description = "the drive is full", body = Problem, content_type = "application/problem+json"),
+    (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn upload(
     State(files): State<Arc<Files>>,
