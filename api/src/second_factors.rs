@@ -132,8 +132,8 @@ pub struct PasskeyCeremony {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "credential": {
-        "id": "b64_OF_THE_KEYS_ID",
-        "rawId": "b64_OF_THE_KEYS_ID",
+        "id": "AQIDBAUGBwgJCgsMDQ4PEA",
+        "rawId": "AQIDBAUGBwgJCgsMDQ4PEA",
         "type": "public-key",
         "response": { "attestationObject": "o2NmbXRkbm9uZQ", "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0" },
         "clientExtensionResults": {},
