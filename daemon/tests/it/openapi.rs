@@ -206,6 +206,10 @@ fn every_body_in_json_has_an_example_and_what_is_asked_for_is_understood() {
         if ["/policy", "/users/me/password", "/vault/lock", "/vault/lockdown"].contains(&path) {
             continue;
         }
+        // A code is of this moment.
+        if path == "/users/me/second-factors/totp/confirm" {
+            continue;
+        }
         daemon.log_in();
         let path = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
         let path = path.replace("{namespace}/{key}", "photos.import/source");
