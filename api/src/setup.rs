@@ -26,6 +26,7 @@ pub enum SetupAccess {
 /// The first message of a session, and sent again when any of it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "welcome")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct SetupWelcome {
     /// What the phone may do.
     pub access: SetupAccess,

@@ -64,7 +64,7 @@ impl Bridge {
     /// Returns when an app is shown something else. Dropping the future loses nothing.
     pub(crate) async fn changed(&mut self) {
         if self.shown.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -102,6 +102,15 @@ impl Improv {
         loop {
             let deadline = self.machine.deadline();
             tokio::select! {
+                // What comes after a switch is heard after it.
+                biased;
+                changed = on.changed() => match changed {
+                    Err(_) => return,
+                    // What was under way goes on, and nobody hears of its end.
+                    Ok(()) => self.machine = Machine::default(),
+                },
+                Some(ended) = joining.join_next() => self.machine.ended(ended.unwrap_or(Err(()))),
+                () = wait_until(deadline) => self.machine.tick(now()),
                 event = self.events.recv() => match event {
                     None => return,
                     Some(_) if !*on.borrow() => {}
@@ -115,13 +124,6 @@ impl Improv {
                         }
                     }
                 },
-                changed = on.changed() => match changed {
-                    Err(_) => return,
-                    // What was under way goes on, and nobody hears of its end.
-                    Ok(()) => self.machine = Machine::default(),
-                },
-                Some(ended) = joining.join_next() => self.machine.ended(ended.unwrap_or(Err(()))),
-                () = wait_until(deadline) => self.machine.tick(now()),
             }
             self.tell().await;
         }
