@@ -26,6 +26,7 @@ pub enum SetupAccess {
 /// The first message of a session, and sent again when any of it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "welcome")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct SetupWelcome {
     /// What the phone may do.
     pub access: SetupAccess,
@@ -48,6 +49,9 @@ pub struct SetupWelcome {
     pub clock_is_set: bool,
     /// Whose radio rules are followed: two letters.
     pub country: Option<String>,
+    /// Whether apps that speak Improv may join a network. Boxes that do not tell do not know it.
+    #[serde(default)]
+    pub improv: bool,
 }
 
 /// A vault's state as the phone sees it: one more word for "nobody can tell".
@@ -310,6 +314,11 @@ pub enum ControlRequest {
     },
     /// Blink.
     Identify {},
+    /// Let apps that speak Improv join a network, after a press of the button, or do not.
+    SetImprov {
+        /// Whether they may.
+        enabled: bool,
+    },
     /// Take another name in the network.
     SetName {
         /// A host name of at most 32 characters.
@@ -449,6 +458,7 @@ mod tests {
             enrolled: false,
             clock_is_set: true,
             country: None,
+            improv: true,
         };
         let json = to_value(&welcome).unwrap();
         assert_eq!((&json["type"], &json["vault"]), (&json!("welcome"), &json!("unknown")));

@@ -1,17 +1,13 @@
 //! The attribute table, and the way from it to the sessions and back. The table is frozen for ever under its UUIDs, because
 //! phones cache it; versions live in the messages. Knows frames, and not what is in them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use bluer::{
     Address,
     gatt::local::{
-        Application, Characteristic, CharacteristicNotifier, CharacteristicNotify, CharacteristicNotifyMethod,
-        CharacteristicRead, CharacteristicReadRequest, CharacteristicWrite, CharacteristicWriteMethod,
-        CharacteristicWriteRequest, ReqError, ReqResult, Service,
+        Application, Characteristic, CharacteristicRead, CharacteristicReadRequest, CharacteristicWrite,
+        CharacteristicWriteMethod, CharacteristicWriteRequest, ReqError, ReqResult, Service,
     },
 };
 use coffer_crypto::channel::{Channel, Link, Peer};
@@ -19,7 +15,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{about::About, desk::lock};
+use crate::{about::About, desk::lock, notify::Notifiers};
 
 /// The service that a phone looks for.
 pub(crate) const SERVICE: Uuid = uuid(0x00);
@@ -60,24 +56,21 @@ pub(crate) enum FromPhone {
 /// The end of the air that the sessions hold.
 pub(crate) struct Air {
     from_phones: mpsc::Receiver<FromPhone>,
-    notifiers: Notifiers,
+    notifiers: Notifiers<Channel>,
 }
 
 /// The end that BlueZ calls.
 #[derive(Clone)]
 pub(crate) struct Bridge {
     to_sessions: mpsc::Sender<FromPhone>,
-    notifiers: Notifiers,
+    notifiers: Notifiers<Channel>,
 }
-
-/// One for each characteristic that somebody listens to. Phones that listen to the same one hear the same.
-type Notifiers = Arc<Mutex<HashMap<Channel, CharacteristicNotifier>>>;
 
 /// Both ends.
 pub(crate) fn air() -> (Air, Bridge) {
     let (to_sessions, from_phones) = mpsc::channel(MAX_WAITING);
     let notifiers = Notifiers::default();
-    (Air { from_phones, notifiers: Arc::clone(&notifiers) }, Bridge { to_sessions, notifiers })
+    (Air { from_phones, notifiers: notifiers.clone() }, Bridge { to_sessions, notifiers })
 }
 
 impl Air {
@@ -88,14 +81,7 @@ impl Air {
 
     /// Notifies frames, in order. Whoever does not listen, does not hear.
     pub(crate) async fn notify(&self, channel: Channel, frames: Vec<Vec<u8>>) {
-        let Some(mut notifier) = lock(&self.notifiers).remove(&channel) else { return };
-        for frame in frames {
-            if notifier.notify(frame).await.is_err() {
-                return;
-            }
-        }
-        // A phone that began to listen meanwhile has its own.
-        lock(&self.notifiers).entry(channel).or_insert(notifier);
+        self.notifiers.notify(channel, frames).await;
     }
 }
 
@@ -129,7 +115,7 @@ fn characteristic(channel: Channel, bridge: &Bridge) -> Characteristic {
         uuid: uuid(channel.number()),
         read: read.then(|| reading(channel, bridge.clone())),
         write: write.then(|| writing(channel, bridge.clone())),
-        notify: notify.then(|| notifying(channel, bridge.clone())),
+        notify: notify.then(|| bridge.notifiers.listening(channel)),
         ..Characteristic::default()
     }
 }
@@ -176,18 +162,6 @@ fn reading(channel: Channel, bridge: Bridge) -> CharacteristicRead {
     CharacteristicRead { read: true, fun: Box::new(read), ..CharacteristicRead::default() }
 }
 
-fn notifying(channel: Channel, bridge: Bridge) -> CharacteristicNotify {
-    let start = move |notifier: CharacteristicNotifier| {
-        lock(&bridge.notifiers).insert(channel, notifier);
-        async {}.boxed()
-    };
-    CharacteristicNotify {
-        notify: true,
-        method: CharacteristicNotifyMethod::Fun(Box::new(start)),
-        ..CharacteristicNotify::default()
-    }
-}
-
 /// A connection, by the phone's address at that time: BlueZ lets no two connections have the same.
 pub(crate) fn peer(address: Address) -> Peer {
     Peer(address.0.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
@@ -198,7 +172,7 @@ fn link(address: Address, mtu: u16) -> Link {
 }
 
 /// A phone may read a value in pieces; each piece arrives as a request of its own.
-fn from_offset(value: &[u8], offset: u16) -> ReqResult<Vec<u8>> {
+pub(crate) fn from_offset(value: &[u8], offset: u16) -> ReqResult<Vec<u8>> {
     value.get(usize::from(offset)..).map(<[u8]>::to_vec).ok_or(ReqError::InvalidOffset)
 }
 

@@ -14,7 +14,9 @@ mod gatt;
 mod guesses;
 mod health;
 mod host;
+mod improv;
 mod info;
+mod notify;
 mod outlook;
 mod phones;
 mod sessions;
@@ -24,6 +26,7 @@ mod touch;
 mod window;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex},
@@ -52,11 +55,12 @@ use crate::{
     errors::SetupErrorFrom,
     health::Health,
     host::Host,
+    improv::Event,
     info::Model,
     sessions::{Identity, News, Sessions},
     station::{OnAir, Station},
     store::Store,
-    touch::Touches,
+    touch::{Heard, Touches, Word},
     window::{AFTER_TOUCH, Window},
 };
 
@@ -87,11 +91,24 @@ enum Command {
         #[command(flatten)]
         touch: TouchSocket,
     },
+    /// Let apps that speak Improv bring the box into a Wi-Fi network in the minute after a press of its power button, or do
+    /// not; for boxes that nobody owns yet: an owner's phone can do it, too
+    Improv {
+        switch: Switch,
+        #[command(flatten)]
+        touch: TouchSocket,
+    },
     /// Tell the service of each press of the power button
     Button {
         #[command(flatten)]
         touch: TouchSocket,
     },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(clap::Args)]
@@ -147,6 +164,7 @@ fn main() -> ExitCode {
             match command {
                 Command::Serve(options) => runtime.block_on(serve(options)),
                 Command::Window { touch } => touch::tell(&touch.path).map_err(Fatal::from),
+                Command::Improv { switch, touch } => switch_improv(switch, &touch.path).map_err(Fatal::from),
                 Command::Button { touch } => runtime.block_on(touch::watch_button(&touch.path)).map_err(Fatal::from),
             }
         });
@@ -157,6 +175,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn switch_improv(switch: Switch, touch: &Path) -> Result<(), touch::TouchError> {
+    let is_on = matches!(switch, Switch::On);
+    touch::ask(touch, Word::Improv(is_on))?;
+    let text = if is_on { improv::RISK } else { "Improv is off." };
+    // It is done, whether or not somebody reads along.
+    drop(writeln!(std::io::stdout(), "{text}"));
+    Ok(())
 }
 
 /// To the journal, with fields, when standard error is the journal; else to standard error.
@@ -185,12 +212,21 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
 
     let (air, bridge) = gatt::air();
     let (news, heard) = mpsc::channel(MAX_NEWS);
-    let mut sessions = JoinSet::new();
-    sessions.spawn(Sessions::new(air, identity, store, Arc::clone(&desk)).run(heard));
-    let station = Station::new(bluer::Session::new().await?, Arc::clone(&about), bridge);
+    let sessions = Sessions::new(air, identity, store, Arc::clone(&desk));
+    let (improv, improv_bridge) = improv::improv();
+    let mut tasks = JoinSet::new();
+    let joining = Arc::clone(&desk);
+    tasks.spawn(improv.run(desk.improv(), sessions.is_taken(), move |wifi| {
+        let desk = Arc::clone(&joining);
+        async move { desk.join(wifi).await }
+    }));
+    tasks.spawn(sessions.run(heard));
+    let station = Station::new(bluer::Session::new().await?, Arc::clone(&about), bridge, improv_bridge.clone());
     Service {
         device_id: health.device_id_changes(),
         network: desk.wifi_status(),
+        has_improv: desk.improv(),
+        improv: improv_bridge,
         window: Window::default(),
         progress: Progress::default(),
         stop,
@@ -199,7 +235,7 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
         desk,
         about,
         news,
-        sessions,
+        tasks,
         station,
     }
     .run()
@@ -237,10 +273,13 @@ struct Service {
     touches: Touches,
     device_id: watch::Receiver<Uuid>,
     network: watch::Receiver<WifiStatus>,
+    has_improv: watch::Receiver<bool>,
+    improv: improv::Bridge,
     desk: Arc<Desk>,
     about: Arc<About>,
     news: mpsc::Sender<News>,
-    sessions: JoinSet<()>,
+    /// The sessions, and Improv.
+    tasks: JoinSet<()>,
     station: Station,
     window: Window,
     progress: Progress,
@@ -259,21 +298,17 @@ impl Service {
                 // The other halves of these channels live as long as the desk.
                 Ok(()) = self.device_id.changed() => self.tell(News::DeviceId(self.about.device_id())).await,
                 Ok(()) = self.network.changed() => self.report_network().await,
-                touch = self.touches.next() => {
-                    // Held until the box can be found: then whoever waits for it is told.
-                    let touch = touch?;
-                    self.window.touched_until = Some(Instant::now() + AFTER_TOUCH);
-                    self.tell(News::Touched).await;
-                    self.settle().await?;
-                    drop(touch);
-                }
+                // The same.
+                Ok(()) = self.has_improv.changed() => {}
+                () = self.improv.changed() => {}
+                heard = self.touches.next() => self.hear(heard?).await?,
                 _ = look.tick() => {
                     self.look().await;
                     // Not with every event: phones make as many as they like.
                     tell_systemd(&[NotifyState::Watchdog]);
                 }
                 () = sleep_until(window_changes.unwrap_or_else(|| Instant::now() + LOOK_EVERY).into()) => {}
-                _ = self.sessions.join_next() => return Err(Fatal::SessionsEnded),
+                _ = self.tasks.join_next() => return Err(Fatal::SessionsEnded),
             }
             self.settle().await?;
         }
@@ -286,7 +321,27 @@ impl Service {
         self.station.note(change);
         if let Change::PhoneLeft(address) = change {
             self.tell(News::PhoneLeft(gatt::peer(address))).await;
+            self.improv.tell(Event::Left(gatt::peer(address))).await;
         }
+    }
+
+    /// Answers when all is as it was asked for.
+    async fn hear(&mut self, heard: Heard) -> Result<(), Fatal> {
+        match heard.word {
+            Word::Touch => {
+                self.window.touched_until = Some(Instant::now() + AFTER_TOUCH);
+                self.tell(News::Touched).await;
+                self.improv.tell(Event::Pressed).await;
+                self.settle().await?;
+                drop(heard);
+            }
+            Word::Improv(enabled) => {
+                let outcome = self.desk.set_improv(enabled).await;
+                self.settle().await?;
+                heard.answer(outcome.map_err(|SetupErrorFrom(error)| error.happened)).await;
+            }
+        }
+        Ok(())
     }
 
     async fn tell(&self, news: News) {
@@ -324,7 +379,9 @@ impl Service {
             (false, since) => Some(since.unwrap_or_else(Instant::now)),
         };
         let findable = self.window.is_open(Instant::now());
-        self.progress.note(timeout(SETTLE_WITHIN, self.station.settle(&self.watch, findable)).await)
+        let has_improv = *self.has_improv.borrow_and_update();
+        let improv = has_improv.then(|| self.improv.state());
+        self.progress.note(timeout(SETTLE_WITHIN, self.station.settle(&self.watch, findable, improv)).await)
     }
 }
 

@@ -19,7 +19,7 @@ use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant as Deadline, MissedTickBehavior, interval, sleep_until},
 };
 use uuid::Uuid;
@@ -80,6 +80,8 @@ pub(crate) struct Sessions {
     requests: Requests,
     values: Values,
     current: Option<Current>,
+    /// A phone has a session, or is about to.
+    is_taken: watch::Sender<bool>,
     started: Instant,
 }
 
@@ -97,8 +99,14 @@ impl Sessions {
             desk,
             values: Values::default(),
             current: None,
+            is_taken: watch::Sender::new(false),
             started: Instant::now(),
         }
+    }
+
+    /// Whether a phone has a session or is about to have one, now and whenever that changes.
+    pub(crate) fn is_taken(&self) -> watch::Receiver<bool> {
+        self.is_taken.subscribe()
     }
 
     /// Serves phones until the air is gone.
@@ -150,6 +158,8 @@ impl Sessions {
                 }
             };
             self.carry_out(actions).await;
+            let is_taken = self.current.is_some() || self.device.deadline().is_some();
+            self.is_taken.send_if_modified(|known| std::mem::replace(known, is_taken) != is_taken);
         }
     }
 

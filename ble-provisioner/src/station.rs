@@ -10,6 +10,7 @@ use crate::{
     advert,
     bluez::{Change, Watch},
     gatt::{self, Bridge},
+    improv,
 };
 
 /// How far the appliance is on the air.
@@ -50,6 +51,8 @@ pub(crate) enum StationError {
 struct Registered {
     application: Option<ApplicationHandle>,
     advert: Option<(String, AdvertisementHandle)>,
+    improv: Option<ApplicationHandle>,
+    improv_advert: Option<((String, improv::State), AdvertisementHandle)>,
 }
 
 /// Our side of BlueZ.
@@ -57,13 +60,16 @@ pub(crate) struct Station {
     session: Session,
     about: Arc<About>,
     bridge: Bridge,
+    improv: improv::Bridge,
     registered: Registered,
+    /// What Improv lacks, as it was said last.
+    improv_lacks: Option<String>,
 }
 
 impl Station {
     /// Registers nothing yet.
-    pub(crate) fn new(session: Session, about: Arc<About>, bridge: Bridge) -> Self {
-        Self { session, about, bridge, registered: Registered::default() }
+    pub(crate) fn new(session: Session, about: Arc<About>, bridge: Bridge, improv: improv::Bridge) -> Self {
+        Self { session, about, bridge, improv, registered: Registered::default(), improv_lacks: None }
     }
 
     /// Forgets what a change has made void.
@@ -71,12 +77,18 @@ impl Station {
         match change {
             Change::Adapter => {}
             Change::Replaced => self.registered = Registered::default(),
-            Change::PhoneLeft(_) => self.registered.advert = None,
+            Change::PhoneLeft(_) => (self.registered.advert, self.registered.improv_advert) = (None, None),
         }
     }
 
-    /// Looks, and does what is missing. `findable` says whether phones are to see the box.
-    pub(crate) async fn settle(&mut self, watch: &Watch, findable: bool) -> Result<OnAir, StationError> {
+    /// Looks, and does what is missing. `findable` says whether phones are to see the box; `improv` how far that is, when it
+    /// is on.
+    pub(crate) async fn settle(
+        &mut self,
+        watch: &Watch,
+        findable: bool,
+        improv: Option<improv::State>,
+    ) -> Result<OnAir, StationError> {
         if !watch.bluetoothd_runs().await? {
             self.registered = Registered::default();
             return Ok(OnAir::WaitingForBluetoothd);
@@ -92,6 +104,14 @@ impl Station {
         let name = advert::local_name(self.about.device_id());
         prepare(&adapter, &name).await?;
         self.register(&adapter, &name, findable).await?;
+        // After our own, and never in its way: a controller may have no room for a second advert.
+        let lacks = self.register_improv(&adapter, &name, findable, improv).await.err().map(|error| error.to_string());
+        if lacks != self.improv_lacks
+            && let Some(lacks) = &lacks
+        {
+            log::warn!("Improv: {lacks}");
+        }
+        self.improv_lacks = lacks;
         if findable { Ok(OnAir::Advertising { adapter: adapter.name().to_owned(), name }) } else { Ok(OnAir::Silent) }
     }
 
@@ -112,6 +132,39 @@ impl Station {
             self.registered.advert = None;
             let handle = adapter.advertise(advert::advertisement(name.to_owned())).await;
             self.registered.advert = Some((name.to_owned(), handle.map_err(doing("registering the advertisement"))?));
+        }
+        Ok(())
+    }
+
+    /// Its table is there while it is on, its advert while the box may be found, too.
+    async fn register_improv(
+        &mut self,
+        adapter: &Adapter,
+        name: &str,
+        findable: bool,
+        improv: Option<improv::State>,
+    ) -> Result<(), StationError> {
+        let Some(state) = improv else {
+            (self.registered.improv, self.registered.improv_advert) = (None, None);
+            return Ok(());
+        };
+        if self.registered.improv.is_none() {
+            let handle = adapter.serve_gatt_application(improv::application(&self.improv)).await;
+            self.registered.improv = Some(handle.map_err(doing("registering its GATT service"))?);
+        }
+        if !findable {
+            self.registered.improv_advert = None;
+        } else if self
+            .registered
+            .improv_advert
+            .as_ref()
+            .is_none_or(|((on_air, told), _)| (on_air.as_str(), *told) != (name, state))
+        {
+            // The state is part of the advert, which cannot be changed, only replaced.
+            self.registered.improv_advert = None;
+            let handle = adapter.advertise(improv::advertisement(name.to_owned(), state)).await;
+            let handle = handle.map_err(doing("registering its advertisement"))?;
+            self.registered.improv_advert = Some(((name.to_owned(), state), handle));
         }
         Ok(())
     }

@@ -29,6 +29,9 @@ struct Memory {
     guesses: Guesses,
     /// A factory reset was begun, and is to be finished whatever happens.
     resetting: bool,
+    /// Apps that speak Improv may join a network. Left out while it is off, as versions have it that do not know it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    improv: bool,
 }
 
 /// The private half of the box's long-term X25519 key.
@@ -118,6 +121,19 @@ impl Store {
         self.replace(Memory { phones, ..self.memory.clone() })
     }
 
+    /// Whether apps that speak Improv may join a network.
+    pub(crate) fn has_improv(&self) -> bool {
+        self.memory.improv
+    }
+
+    /// Remembers whether they may; on disk when it returns.
+    pub(crate) fn set_improv(&mut self, improv: bool) -> Result<(), StoreError> {
+        if self.memory.improv == improv {
+            return Ok(());
+        }
+        self.replace(Memory { improv, ..self.memory.clone() })
+    }
+
     /// Whether a factory reset was begun and not finished.
     pub(crate) fn is_resetting(&self) -> bool {
         self.memory.resetting
@@ -155,6 +171,7 @@ impl Memory {
             phones: Phones::default(),
             guesses: Guesses::default(),
             resetting: false,
+            improv: false,
         }
     }
 }
@@ -213,6 +230,19 @@ mod tests {
         let file = directory.path().join(FILE);
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn improv_is_off_until_it_is_switched_on_and_then_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = open(directory.path()).unwrap();
+        assert!(!store.has_improv());
+        store.set_improv(true).unwrap();
+        assert!(open(directory.path()).unwrap().has_improv());
+        store.set_improv(false).unwrap();
+        assert!(!open(directory.path()).unwrap().has_improv());
+        let bytes = fs::read_to_string(directory.path().join(FILE)).unwrap();
+        assert!(!bytes.contains("improv"), "versions that do not know it can read this");
     }
 
     #[test]

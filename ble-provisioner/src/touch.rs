@@ -1,10 +1,12 @@
-//! The touch of a person: the power button, and `coffer-ble window`. Both tell the running service by connecting to a
-//! socket in its runtime directory, which none but root and the service's own user can reach; the connection is the whole
-//! message, and its end the acknowledgement.
+//! The touch of a person: the power button, `coffer-ble window` and `coffer-ble improv`. They tell the running service by a
+//! socket in its runtime directory, which none but root and the service's own user can reach: one word, up to the end of
+//! what is sent, and an answer, up to the end of the connection. No word and no answer are words, too: a touch, and that it
+//! was heard.
 
 use std::{
     fs, io,
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,10 +14,23 @@ use std::{
 
 use evdev::{EventSummary, EventType, KeyCode};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::net::UnixListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixListener,
+    sync::mpsc,
+    task::JoinSet,
+    time::timeout,
+};
 
 /// The service answers at once, or hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Who connects says at once what for.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
+const MAX_WAITING: usize = 8;
+const MAX_ANSWER_BYTES: u64 = 1024;
+/// Words are shorter.
+const MAX_WORD_BYTES: u64 = 16;
+const DONE: &str = "done";
 /// What evdev reports of a key that went down; 0 is up, 2 is held.
 const DOWN: i32 = 1;
 
@@ -30,6 +45,9 @@ pub(crate) enum TouchError {
         /// Why not.
         source: io::Error,
     },
+    /// The service was told, and did not do it.
+    #[error("the set-up service: {0}")]
+    Refused(String),
     /// The service cannot be told.
     #[error("listening on {}: {source}", path.display())]
     Listen {
@@ -46,9 +64,46 @@ pub(crate) enum TouchError {
     NoButton,
 }
 
+/// What a person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Be found.
+    Touch,
+    /// Let apps that speak Improv join a network, or do not.
+    Improv(bool),
+}
+
+impl Word {
+    const ALL: [Self; 3] = [Self::Touch, Self::Improv(true), Self::Improv(false)];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Touch => "",
+            Self::Improv(true) => "improv on",
+            Self::Improv(false) => "improv off",
+        }
+    }
+}
+
+/// Somebody who waits for an answer. Dropping this acknowledges a touch.
+pub(crate) struct Heard {
+    pub(crate) word: Word,
+    connection: tokio::net::UnixStream,
+}
+
+impl Heard {
+    /// Tells how it went: why it was not done, if so.
+    pub(crate) async fn answer(mut self, outcome: Result<(), String>) {
+        let text = outcome.err().unwrap_or_else(|| DONE.to_owned());
+        // Who hung up does not want it any more. It is a line, and fits into any socket's buffer.
+        drop(timeout(SAID_WITHIN, self.connection.write_all(text.as_bytes())).await);
+    }
+}
+
 /// Where the service hears of touches.
 pub(crate) struct Touches {
-    listener: UnixListener,
+    heard: mpsc::Receiver<io::Result<Heard>>,
+    _listening: JoinSet<()>,
 }
 
 impl Touches {
@@ -60,23 +115,67 @@ impl Touches {
             Ok(()) | Err(_) => {}
         }
         // The unit's UMask and the mode of its runtime directory keep everybody else away.
-        UnixListener::bind(path).map(|listener| Self { listener }).map_err(failed)
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let (to_service, heard) = mpsc::channel(MAX_WAITING);
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(listener, to_service));
+        Ok(Self { heard, _listening: listening })
     }
 
-    /// The next touch. It is acknowledged when what this returns is dropped.
-    pub(crate) async fn next(&self) -> io::Result<tokio::net::UnixStream> {
-        self.listener.accept().await.map(|(connection, _)| connection)
+    /// The next one. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> io::Result<Heard> {
+        self.heard.recv().await.unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
     }
 }
 
-/// Tells the service, and waits until it has heard.
+/// One after the other, until the socket breaks or nobody wants to hear any more.
+async fn listen(listener: UnixListener, to_service: mpsc::Sender<io::Result<Heard>>) {
+    loop {
+        let heard = match listener.accept().await {
+            Ok((connection, _)) => word(connection).await.map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        if let Some(heard) = heard
+            && to_service.send(heard).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What somebody says; who says nothing that is known is hung up on.
+async fn word(mut connection: tokio::net::UnixStream) -> Option<Heard> {
+    let mut said = String::new();
+    let mut limited = (&mut connection).take(MAX_WORD_BYTES);
+    timeout(SAID_WITHIN, limited.read_to_string(&mut said)).await.ok()?.ok()?;
+    let word = Word::ALL.into_iter().find(|word| word.text() == said)?;
+    Some(Heard { word, connection })
+}
+
+/// Tells the service of a touch, and waits until it has heard.
 pub(crate) fn tell(path: &Path) -> Result<(), TouchError> {
-    let tell = || {
+    say(path, Word::Touch).map(drop)
+}
+
+/// Asks the service to do something, and waits until it is done.
+pub(crate) fn ask(path: &Path, word: Word) -> Result<(), TouchError> {
+    match say(path, word)?.as_str() {
+        DONE => Ok(()),
+        "" => Err(TouchError::Refused("it does not know how".to_owned())),
+        refusal => Err(TouchError::Refused(refusal.to_owned())),
+    }
+}
+
+fn say(path: &Path, word: Word) -> Result<String, TouchError> {
+    let say = || {
         let mut connection = UnixStream::connect(path)?;
         connection.set_read_timeout(Some(ANSWER_WITHIN))?;
-        connection.read(&mut [0]).map(drop)
+        connection.write_all(word.text().as_bytes())?;
+        connection.shutdown(Shutdown::Write)?;
+        let mut answer = String::new();
+        connection.take(MAX_ANSWER_BYTES).read_to_string(&mut answer).map(|_| answer)
     };
-    tell().map_err(|source| TouchError::Tell { path: path.to_owned(), source })
+    say().map_err(|source| TouchError::Tell { path: path.to_owned(), source })
 }
 
 /// Tells the service of each press of the power button, for as long as there is one.

@@ -172,6 +172,12 @@ pub(crate) enum Method {
     Ttls,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Manage {
     /// List the boxes that this machine knows; without Bluetooth
@@ -224,6 +230,13 @@ pub(crate) enum Manage {
     },
     /// Let the box blink
     Identify(Reach),
+    /// Let apps that speak Improv bring the box into a network, in the minute after a press of its button. They send the
+    /// password of the network for everybody nearby to read
+    Improv {
+        #[command(flatten)]
+        reach: Reach,
+        switch: Switch,
+    },
     /// Erase the box, so that it is nobody's
     Reset(Reach),
 }

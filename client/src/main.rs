@@ -25,7 +25,7 @@ use coffer_client::{
 use jiff::Timestamp;
 
 use crate::{
-    cli::{Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Security},
+    cli::{Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Security, Switch},
     terminal::{Given, Terminal},
 };
 
@@ -87,6 +87,7 @@ async fn manage(command: Manage) -> Result<(), Error> {
         Manage::Invite(reach) => (reach, Errand::Invite),
         Manage::Rename { reach, name } => (reach, Errand::Rename(name)),
         Manage::Identify(reach) => (reach, Errand::Identify),
+        Manage::Improv { reach, switch } => (reach, Errand::Improv(matches!(switch, Switch::On))),
         Manage::Reset(reach) => (reach, Errand::Reset),
     };
     let is_json = reach.json;

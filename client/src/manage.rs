@@ -41,6 +41,8 @@ pub enum Errand {
     Rename(String),
     /// Blink.
     Identify,
+    /// Let apps that speak Improv bring it into a network, or do not.
+    Improv(bool),
     /// Make it nobody's.
     Reset,
 }
@@ -57,6 +59,7 @@ pub enum Outcome {
     Revoked { phone: String },
     Renamed { name: String },
     Blinking,
+    Improv { enabled: bool, risk: Option<String> },
     Reset,
     NotReset,
 }
@@ -124,6 +127,11 @@ struct Problems {
 }
 
 #[derive(Deserialize)]
+struct Switched {
+    risk: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct ResetToken {
     token: SecretString,
 }
@@ -152,6 +160,11 @@ pub async fn run<R: Radio, D: Dialogue>(visit: &mut Visit<R, D>, errand: &Errand
         }
         Errand::Identify => {
             control::<Done>(&mut session, &ControlRequest::Identify {}).await.map(|_| Outcome::Blinking)
+        }
+        Errand::Improv(enabled) => {
+            let enabled = *enabled;
+            let Switched { risk } = control(&mut session, &ControlRequest::SetImprov { enabled }).await?;
+            Ok(Outcome::Improv { enabled, risk })
         }
         Errand::Reset => reset(visit, &mut session).await,
     }

@@ -51,6 +51,10 @@ fn described(outcome: &Outcome) -> String {
         Outcome::Revoked { phone } => format!("The box has forgotten {phone}."),
         Outcome::Renamed { name } => format!("It is called {name} now."),
         Outcome::Blinking => "The box blinks for ten seconds.".to_owned(),
+        Outcome::Improv { enabled: true, risk } => {
+            format!("Improv is on. {}", risk.as_deref().unwrap_or_default())
+        }
+        Outcome::Improv { enabled: false, .. } => "Improv is off.".to_owned(),
         Outcome::Reset => "The box is erased, and nobody's.".to_owned(),
         Outcome::NotReset => "The box is as it was.".to_owned(),
     }

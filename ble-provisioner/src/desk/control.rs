@@ -54,6 +54,7 @@ impl Desk {
                 done()
             }
             ControlRequest::SetName { name } => self.set_name(name).await,
+            ControlRequest::SetImprov { enabled } => self.switch_improv(asker, enabled).await,
             ControlRequest::Claim { master_password, username, display_name, password, phone_name } => {
                 let admin = FirstAdmin { username, password, display_name };
                 self.claim(asker, CreateVault { setup_code: None, master_password, admin }, phone_name).await
@@ -212,7 +213,9 @@ impl Desk {
         let _: Value = self.daemon.send(Method::POST, "/api/v1/device/factory-reset", &json!({}), PATIENTLY).await?;
         self.network.forget_all().await?;
         self.use_invitation();
-        self.remember(|store| Ok(store.forget(&mut UnwrapErr(SysRng))?)).await
+        self.remember(|store| Ok(store.forget(&mut UnwrapErr(SysRng))?)).await?;
+        self.improv.send_replace(false);
+        Ok(())
     }
 
     async fn is_claimed(&self) -> Result<bool, SetupErrorFrom> {

@@ -2,6 +2,7 @@
 //! how a request arrived or a reply leaves.
 
 mod control;
+mod improv;
 mod register;
 mod wifi;
 
@@ -62,13 +63,15 @@ pub(crate) struct Desk {
     store: Arc<Mutex<Store>>,
     invitation: Mutex<Option<Invitation>>,
     reset: Mutex<Option<control::PendingReset>>,
+    improv: watch::Sender<bool>,
 }
 
 type Outcome = Result<serde_json::Value, SetupErrorFrom>;
 
 impl Desk {
     pub(crate) fn new(daemon: Daemon, network: Arc<Network>, host: Host, store: Arc<Mutex<Store>>) -> Self {
-        Self { daemon, network, host, store, invitation: Mutex::new(None), reset: Mutex::new(None) }
+        let improv = watch::Sender::new(lock(&store).has_improv());
+        Self { daemon, network, host, store, invitation: Mutex::new(None), reset: Mutex::new(None), improv }
     }
 
     /// What is remembered.
@@ -138,6 +141,7 @@ impl Desk {
             enrolled: lock(&self.store).phones().by_key(&asker.key).is_some(),
             clock_is_set: self.host.clock_is_set(),
             country: self.network.status().borrow().country.clone(),
+            improv: *self.improv.borrow(),
         }
     }
 

@@ -184,6 +184,12 @@ impl Network {
         self.begin()?.take().ok_or(NOTHING_TO_CONFIRM)?.revert().await
     }
 
+    /// Whether the clock is right enough to check certificates by, which [`Network::connect`] insists on unless it is told
+    /// to stay local.
+    pub fn knows_the_time(&self) -> bool {
+        self.settings.clock.is_plausible()
+    }
+
     /// The country whose radio rules the box follows.
     pub async fn country(&self) -> Option<String> {
         self.country.get().await

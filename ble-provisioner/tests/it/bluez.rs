@@ -37,6 +37,8 @@ pub(crate) struct Advert {
     pub(crate) local_name: String,
     pub(crate) service_uuids: Vec<String>,
     pub(crate) discoverable: bool,
+    /// By UUID.
+    pub(crate) service_data: HashMap<String, Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
@@ -352,6 +354,10 @@ impl AdvertisingManager {
             local_name: take(&mut properties, "LocalName"),
             service_uuids: take(&mut properties, "ServiceUUIDs"),
             discoverable: take(&mut properties, "Discoverable"),
+            service_data: take::<HashMap<String, OwnedVariant>>(&mut properties, "ServiceData")
+                .into_iter()
+                .map(|(uuid, bytes)| (uuid, bytes.try_into().unwrap()))
+                .collect(),
         };
         self.state.send_modify(|state| {
             state.adverts.push(advert);

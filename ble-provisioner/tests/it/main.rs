@@ -7,6 +7,7 @@ mod advertising;
 mod bluez;
 mod bus;
 mod daemon;
+mod improv;
 mod info;
 mod lifecycle;
 mod network_manager;

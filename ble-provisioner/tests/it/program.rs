@@ -64,6 +64,19 @@ impl Place {
         assert!(eventually("the touch is heard", command.status()).await.unwrap().success());
     }
 
+    /// Switches Improv on or off, as root does on the box; returns what was said.
+    pub(crate) async fn improv(&self, switch: &str) -> String {
+        let output = self.try_improv(switch).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) async fn try_improv(&self, switch: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coffer-ble"));
+        command.arg("improv").arg(switch).arg("--touch-socket").arg(self.touch_socket());
+        eventually("Improv is switched", command.output()).await.unwrap()
+    }
+
     /// Starts the program under a service manager that is satisfied with a sign of life every 2 s, which also makes it
     /// look around every second.
     pub(crate) fn start(&self, bus_address: &str) -> Program {

@@ -12,13 +12,13 @@ use crate::{
     wifi_home::{Home, PSK, SAE, failure, open_network, ssid, with_password},
 };
 
-const GOOD: [Step; 5] =
+pub(crate) const GOOD: [Step; 5] =
     [Step::Device(40, 0), Step::Device(50, 0), Step::Device(70, 0), Step::Device(100, 0), Step::Active(2)];
 const DELETE_NEW_CONNECTIONS: u32 = 2;
 const TO_DISK: u32 = 1;
 
 /// The steps of an attempt that NetworkManager gives up for a reason.
-fn fails(first: &[Step], reason: u32) -> Vec<Step> {
+pub(crate) fn fails(first: &[Step], reason: u32) -> Vec<Step> {
     let end = [Step::Device(120, reason), Step::Device(30, 0), Step::Active(4)];
     [&[Step::Device(40, 0), Step::Device(50, 0)], first, &end].concat()
 }

@@ -78,6 +78,20 @@ async fn an_invitation_opens_the_box_for_another_laptop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn improv_is_switched_and_its_risk_named() {
+    let (fake_box, laptop) = known();
+    let Outcome::Improv { enabled: true, risk: Some(risk) } = run(&laptop, Errand::Improv(true), &[]).await.unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(risk, "Others can read along.");
+    let off = run(&laptop, Errand::Improv(false), &[]).await;
+    assert!(matches!(off, Ok(Outcome::Improv { enabled: false, risk: None })));
+    let switched: Vec<_> = fake_box.requests("set_improv").iter().map(|request| request["enabled"].clone()).collect();
+    assert_eq!(switched, [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_needs_a_yes_and_forgets_the_box() {
     let (fake_box, laptop) = known();
     assert!(matches!(run(&laptop, Errand::Reset, &[(Topic::Sure, "no")]).await, Ok(Outcome::NotReset)));

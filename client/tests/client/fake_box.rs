@@ -190,6 +190,10 @@ impl State {
                 self.open_code = Some(CodeKind::Invitation);
                 return Ok(json!({"code": CODE, "expires_at": "2026-01-01T00:10:00Z"}));
             }
+            "set_improv" => {
+                let risk = request["enabled"].as_bool().unwrap().then_some("Others can read along.");
+                return Ok(json!({"risk": risk}));
+            }
             "unlock" if request["master_password"] != MASTER_PASSWORD => return Err(failure("wrong_master_password")),
             "factory_reset" => return Ok(json!({"token": "of the reset", "expires_in_s": 60})),
             "factory_reset_confirm" if request["token"] != "of the reset" => return Err(failure("not_found")),
