@@ -52,7 +52,7 @@ pub enum Errand {
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Outcome {
-    Status(BoxStatus),
+    Status(Box<BoxStatus>),
     Phones(Vec<SetupPhone>),
     Invitation(Invitation),
     Unlocked,
@@ -187,7 +187,7 @@ async fn status(session: &mut Session) -> Result<Outcome, Error> {
     let registration = session.read(Channel::Registration).await.map_err(ended)?;
     let place = session.read(Channel::ServerUrl).await.map_err(ended)?;
     let Problems { problems } = control(session, &ControlRequest::Problems {}).await?;
-    Ok(Outcome::Status(BoxStatus { network, registration, place, problems }))
+    Ok(Outcome::Status(Box::new(BoxStatus { network, registration, place, problems })))
 }
 
 async fn unlock<R: Radio, D: Dialogue>(visit: &mut Visit<R, D>, session: &mut Session) -> Result<Outcome, Error> {

@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A box ends a session that is silent for 120 s. People take longer to find a password.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(45);
 /// Somebody who has left must not keep others out for ever.
-const KEEP_ALIVE_FOR: Duration = Duration::from_secs(15 * 60);
+const KEEP_ALIVE_FOR: Duration = Duration::from_mins(15);
 
 /// Why there is no session, or no answer.
 #[derive(Debug, thiserror::Error)]

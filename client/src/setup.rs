@@ -40,6 +40,7 @@ pub struct Surroundings {
 }
 
 /// A set-up under way.
+#[expect(clippy::struct_excessive_bools, reason = "one for each step that is behind us")]
 pub struct Setup<R, D> {
     visit: Visit<R, D>,
     surroundings: Surroundings,

@@ -6,6 +6,9 @@ use coffer_crypto::channel::Failure;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Where the box listens in its network (docs/operations.md).
+const PORT: u16 = 8000;
+
 /// The value of `wifi_scan`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Scan {
@@ -56,9 +59,9 @@ impl Status {
 
     /// The first address that a browser nearby can be pointed to.
     pub(crate) fn local_url(&self) -> Option<String> {
-        let addresses = self.addresses.iter().filter_map(|address| address.split('/').next());
-        let address = addresses.filter_map(|address| address.parse::<std::net::Ipv4Addr>().ok()).next()?;
-        Some(format!("http://{address}/"))
+        let mut addresses = self.addresses.iter().filter_map(|address| address.split('/').next());
+        let address = addresses.find_map(|address| address.parse::<std::net::Ipv4Addr>().ok())?;
+        Some(format!("http://{address}:{PORT}/"))
     }
 }
 
@@ -141,6 +144,6 @@ mod tests {
     fn a_browser_is_pointed_to_the_first_ipv4_address() {
         let addresses = ["fe80::1/64", "192.168.1.20/24", "10.0.0.2/8"];
         let status: Status = from_value(json!({"state": "connected", "addresses": addresses})).unwrap();
-        assert_eq!(status.local_url().unwrap(), "http://192.168.1.20/");
+        assert_eq!(status.local_url().unwrap(), "http://192.168.1.20:8000/");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Making a vault is meant to be slow.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The answers that a claim needs.
 pub(super) struct Claim {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a registration is watched. It goes on by itself, also when nobody watches.
-const WATCH_FOR: Duration = Duration::from_secs(180);
+const WATCH_FOR: Duration = Duration::from_mins(3);
 /// From a request to the first word about it.
 const BEGINS_WITHIN: Duration = Duration::from_secs(15);
 
@@ -91,13 +91,11 @@ impl<R: Radio, D: Dialogue> Setup<R, D> {
             }
             let left = until.saturating_duration_since(Instant::now());
             let changed = session.changed(Channel::Registration, left).await;
-            match changed.map_err(Error::of(Part::Registration))? {
-                Some(value) => registration = value,
-                None => {
-                    self.visit.dialogue.tell(&Event::GoesOnByItself);
-                    return Ok(true);
-                }
-            }
+            let Some(value) = changed.map_err(Error::of(Part::Registration))? else {
+                self.visit.dialogue.tell(&Event::GoesOnByItself);
+                return Ok(true);
+            };
+            registration = value;
         }
     }
 

@@ -362,7 +362,7 @@ async fn other_ways_than_a_registrar() {
         let heard = script.heard.clone();
         Laptop::beside(&fake_box).setup(script).run().await.unwrap();
         assert_eq!(fake_box.requests(op).len(), 1);
-        let here = Some("http://192.168.1.20/".to_owned());
+        let here = Some("http://192.168.1.20:8000/".to_owned());
         assert!(heard.told(|event| matches!(event, Event::Done { url: None, local_url } if *local_url == here)));
     }
 }

@@ -159,7 +159,7 @@ test("an enrolled phone comes back without a code, unlocks, invites and removes"
   const { home, page } = stage;
   await setUpLocally();
   await stage.isAccessible("13-done-local");
-  expect(await page.getByRole("link", { name: "Open my Coffer" }).getAttribute("href")).toBe("http://192.168.1.20/");
+  expect(await page.getByRole("link", { name: "Open my Coffer" }).getAttribute("href")).toBe("http://192.168.1.20:8000/");
   await stage.reload();
   home.vault = "locked";
   await page.getByText("Known to this device").waitFor();

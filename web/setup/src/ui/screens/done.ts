@@ -59,11 +59,14 @@ function whereTo(url: ServerUrl, registration: Registration, wifi: WifiStatus): 
   return local === undefined ? [] : [paragraph(words.local), linkTo(local, words.open)];
 }
 
+// Where the box listens in its network (docs/operations.md).
+const PORT = 8000;
+
 // `192.168.1.20/24` as an address to open.
 export function localUrl(wifi: WifiStatus): string | undefined {
   const address = wifi.addresses[0]?.split("/")[0];
   if (address === undefined) return undefined;
-  const url = `http://${address.includes(":") ? `[${address}]` : address}/`;
+  const url = `http://${address.includes(":") ? `[${address}]` : address}:${PORT}/`;
   return URL.canParse(url) ? url : undefined;
 }
 
