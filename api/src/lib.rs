@@ -37,8 +37,8 @@ pub use audit::{
 pub use device::{
     ChangeDevice, ClockStats, CpuStats, Device, DeviceFailure, DeviceFailureCode, DeviceProblem, DeviceProblemCode,
     DeviceProblems, DeviceRegistration, DeviceRegistrationState, DeviceSetup, DeviceStats, DeviceTunnel, DiskStats,
-    NetworkReport, NetworkState, NetworkStatus, NvmeStats, OwnTunnel, RegistrationStep, SetupCodeKind,
-    SetupCodeVerifier, Severity, StartRegistration, Throttling, TunnelState,
+    NetworkReport, NetworkState, NetworkStatus, NvmeStats, NvmeWarning, NvmeWear, OwnTunnel, RegistrationStep,
+    SetupCodeKind, SetupCodeVerifier, Severity, StartRegistration, Throttling, TunnelState,
 };
 pub use files::{CreateText, File, FileText, Flip, PlaceFile, Revision, Thumbnail, ThumbnailState, TurnPicture};
 pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};

@@ -256,7 +256,7 @@ impl DeviceParts {
         let tunnel = Tunnel::start(Arc::clone(vault().device()), options.tunnel_metrics, Arc::clone(clock));
         let registrations = Registrations::start(vault(), Arc::clone(&tunnel), link, Arc::clone(clock));
         let network = Arc::new(Network::new(Arc::clone(clock), Arc::clone(&registrations)));
-        let hardware = Arc::new(Hardware::find(Path::new("/sys")));
+        let hardware = Arc::new(Hardware::find(Path::new("/sys"), options.drive_reports.clone()));
         let problems = Arc::new(Problems::new(
             vault(),
             Arc::clone(watchdog),

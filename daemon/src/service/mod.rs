@@ -20,6 +20,7 @@ pub(crate) mod device;
 pub(crate) mod device_links;
 pub(crate) mod device_settings;
 pub(crate) mod downloads;
+mod drives;
 mod ended_sessions;
 pub(crate) mod error;
 pub(crate) mod event_stream;
