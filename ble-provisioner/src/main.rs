@@ -15,6 +15,7 @@ mod guesses;
 mod health;
 mod host;
 mod info;
+mod orders;
 mod outlook;
 mod phones;
 mod sessions;
@@ -179,7 +180,7 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
     let daemon = Daemon::new(options.control_socket);
     let health = Arc::new(Health::new(daemon.clone()));
     let host = Host::new(zbus::Connection::system().await?);
-    let desk = Arc::new(Desk::new(daemon, network, host, Arc::clone(&store)));
+    let desk = Arc::new(Desk::new(daemon.clone(), network, host, Arc::clone(&store)));
     let identity = Identity { model: model().await, boot_id: options.boot_id };
     let about = Arc::new(About::new(Arc::clone(&health), Arc::clone(&desk), identity.clone()));
 
@@ -187,6 +188,7 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
     let (news, heard) = mpsc::channel(MAX_NEWS);
     let mut sessions = JoinSet::new();
     sessions.spawn(Sessions::new(air, identity, store, Arc::clone(&desk)).run(heard));
+    sessions.spawn(orders::carry_out(daemon, Arc::clone(&desk)));
     let station = Station::new(bluer::Session::new().await?, Arc::clone(&about), bridge);
     Service {
         device_id: health.device_id_changes(),

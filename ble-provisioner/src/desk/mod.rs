@@ -2,6 +2,7 @@
 //! how a request arrived or a reply leaves.
 
 mod control;
+mod orders;
 mod register;
 mod wifi;
 

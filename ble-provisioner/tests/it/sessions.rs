@@ -24,22 +24,22 @@ const ID: Uuid = Uuid::from_u128(0x0192_f3a4_5b6c_7d8e_9fa0_b1c2_d3e4_f506);
 const MASTER_PASSWORD: &str = "violet kettle orbit";
 
 /// A box, and all around it.
-struct World {
+pub(crate) struct World {
     bus: Bus,
-    place: Place,
-    daemon: Daemon,
+    pub(crate) place: Place,
+    pub(crate) daemon: Daemon,
     bluez: Bluez,
-    _network: NetworkManager,
-    code: SetupCode,
+    pub(crate) network: NetworkManager,
+    pub(crate) code: SetupCode,
 }
 
 impl World {
-    async fn new(vault: VaultState) -> Self {
+    pub(crate) async fn new(vault: VaultState) -> Self {
         let (bus, place) = (Bus::start().await, Place::new());
         let world = Self {
             daemon: Daemon::start(&place.control_socket(), health(ID, vault)),
             bluez: Bluez::start(&bus.address).await,
-            _network: NetworkManager::start(&bus.address, Network::on_network(b"Home")).await,
+            network: NetworkManager::start(&bus.address, Network::on_network(b"Home")).await,
             code: SetupCode::generate(&mut UnwrapErr(SysRng)),
             bus,
             place,
@@ -63,14 +63,14 @@ impl World {
         self.daemon.answer("GET /api/v1/device/setup", 200, setup);
     }
 
-    async fn start(&self) -> Program {
+    pub(crate) async fn start(&self) -> Program {
         let program = self.place.start(&self.bus.address);
         self.bluez.until("a GATT service", |state| state.has(uuid(Channel::Control))).await;
         program
     }
 
     /// Ends the program and starts it again, in the same start of the box.
-    async fn restart(&self, program: Program) -> Program {
+    pub(crate) async fn restart(&self, program: Program) -> Program {
         program.kill().await;
         self.bluez.program_ended();
         self.start().await
@@ -85,7 +85,7 @@ impl World {
         .await;
     }
 
-    async fn phone(&self) -> Handset {
+    pub(crate) async fn phone(&self) -> Handset {
         Handset::connect(&self.bluez, ID).await
     }
 

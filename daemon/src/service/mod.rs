@@ -38,6 +38,7 @@ pub(crate) mod key_file;
 pub(crate) mod marks;
 pub(crate) mod metrics;
 pub(crate) mod network;
+pub(crate) mod network_orders;
 pub(crate) mod notes;
 pub(crate) mod passkeys;
 pub(crate) mod password_check;
