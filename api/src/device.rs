@@ -282,6 +282,14 @@ pub enum DeviceProblemCode {
     TooHot,
     /// The power supply is too weak.
     UnderVoltage,
+    /// The drive says that it fails.
+    DriveFailing,
+    /// The drive could not read or write something.
+    DriveErrors,
+    /// The drive has lived nine tenths of its life.
+    DriveWorn,
+    /// The drive is too hot, or too cold.
+    DriveTemperature,
 }
 
 /// How the network is, as whoever manages it says.
@@ -352,7 +360,10 @@ pub struct NetworkReport {
         "frequency_mhz": 2400, "throttling": null },
     "memory_total_bytes": 8_000_000_000_u64, "memory_available_bytes": 6_000_000_000_u64,
     "disks": [{ "name": "vault", "total_bytes": 1_000_000_000_000_u64, "available_bytes": 900_000_000_000_u64 }],
-    "nvme": [], "addresses": ["192.168.1.20"], "network": { "reported_at": null, "status": null },
+    "nvme": [{ "name": "nvme0", "model": "WD_BLACK SN770 1TB", "firmware": "731030WD", "state": "live",
+        "temperature_celsius": 41.85, "wear": { "used_percent": 3, "spare_percent": 100, "critical_warnings": [],
+            "media_errors": 0, "written_bytes": 12_000_000_000_000_u64 } }],
+    "addresses": ["192.168.1.20"], "network": { "reported_at": null, "status": null },
     "clock": { "now": "2026-11-21T09:30:00Z", "synchronised": true, "plausible": true } }))]
 pub struct DeviceStats {
     /// Version of the daemon.
@@ -418,8 +429,7 @@ pub struct DiskStats {
     pub available_bytes: u64,
 }
 
-/// An NVMe drive, as the kernel knows it. How worn it is only a command to the drive tells, for which the daemon has no
-/// right; so it is always null here.
+/// An NVMe drive.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NvmeStats {
     /// As in `/dev`.
@@ -433,8 +443,41 @@ pub struct NvmeStats {
     pub state: Option<String>,
     /// Its temperature.
     pub temperature_celsius: Option<f64>,
-    /// How much of its life is used up.
-    pub wear_percent: Option<u8>,
+    /// How worn it says it is; asked once an hour. Null when it was not asked, or did not answer.
+    pub wear: Option<NvmeWear>,
+}
+
+/// How worn an NVMe drive says it is: the parts of its SMART log that matter to its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NvmeWear {
+    /// How much of the life that its maker promised is used up. May be more than 100; 255 is that and more.
+    pub used_percent: u8,
+    /// How much of its spare blocks is left.
+    pub spare_percent: Option<u8>,
+    /// What it warns of.
+    pub critical_warnings: Vec<NvmeWarning>,
+    /// How often it could not read or write what it should.
+    pub media_errors: Option<u64>,
+    /// What was written to it in its life.
+    pub written_bytes: Option<u64>,
+}
+
+/// What an NVMe drive warns of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NvmeWarning {
+    /// Few spare blocks are left.
+    SpareLow,
+    /// It is too hot, or too cold.
+    Temperature,
+    /// It had so many errors that it is not reliable any more.
+    Unreliable,
+    /// It can only be read.
+    ReadOnly,
+    /// What keeps its memory over a power cut has failed.
+    BackupFailed,
+    /// Its persistent memory can only be read, or is not reliable.
+    PersistentMemory,
 }
 
 /// How the clock is.

@@ -10,6 +10,7 @@ mod folders;
 mod groups;
 mod health;
 mod metrics;
+mod network;
 mod organisation;
 mod page;
 mod patch;
@@ -37,8 +38,8 @@ pub use audit::{
 pub use device::{
     ChangeDevice, ClockStats, CpuStats, Device, DeviceFailure, DeviceFailureCode, DeviceProblem, DeviceProblemCode,
     DeviceProblems, DeviceRegistration, DeviceRegistrationState, DeviceSetup, DeviceStats, DeviceTunnel, DiskStats,
-    NetworkReport, NetworkState, NetworkStatus, NvmeStats, OwnTunnel, RegistrationStep, SetupCodeKind,
-    SetupCodeVerifier, Severity, StartRegistration, Throttling, TunnelState,
+    NetworkReport, NetworkState, NetworkStatus, NvmeStats, NvmeWarning, NvmeWear, OwnTunnel, RegistrationStep,
+    SetupCodeKind, SetupCodeVerifier, Severity, StartRegistration, Throttling, TunnelState,
 };
 pub use files::{CreateText, File, FileText, Flip, PlaceFile, Revision, Thumbnail, ThumbnailState, TurnPicture};
 pub use folders::{ChangeFolder, CreateFolder, Folder, PlaceFolder};
@@ -46,6 +47,10 @@ pub use groups::{Group, GroupMember, NameGroup};
 pub use health::{Health, HealthStatus, KeyFileState, VaultState};
 pub use metrics::{
     CacheMetrics, DatabaseMetrics, DiskMetrics, Metrics, ProcessMetrics, QueueMetrics, RouteMetrics, SystemMetrics,
+};
+pub use network::{
+    FetchedOrder, KnownNetwork, KnownNetworks, NetworkChange, NetworkChangeKind, NetworkOrder, NetworkOrderState,
+    OrderOutcome, SavedNetwork, SavedNetworks,
 };
 pub use organisation::{
     Colour, Comment, CommentHistory, CommentVersion, Item, ItemDetails, MarkedItem, Note, SetLabel, SetNote, Star, Tag,

@@ -108,6 +108,8 @@ pub enum ProblemCode {
     WrongOffset,
     /// 409: a part of the upload is not complete yet.
     PartIncomplete,
+    /// 409: another change of the network is under way.
+    NetworkBusy,
     /// 404: the small picture is not made yet; ask again in a moment.
     ThumbnailPending,
     /// 404: no small picture can be made of this content.
@@ -152,6 +154,8 @@ pub enum ProblemCode {
     Damaged,
     /// 503: too much to do right now.
     Busy,
+    /// 503: the service that manages the box's network does not answer.
+    SetupServiceUnavailable,
     /// 503: the storage drive is missing, read-only or failing, or FUSE or gocryptfs is not usable.
     StorageUnavailable,
     /// 507: the drive is full.

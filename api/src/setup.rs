@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{SecretString, Ssid, VaultState, WifiSecurity};
@@ -127,7 +128,7 @@ pub enum SetupOutcome<T> {
 }
 
 /// What did not work, in a word for programs and two sentences for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SetupError {
     /// One of a closed list.
     pub code: SetupErrorCode,
@@ -142,7 +143,7 @@ pub struct SetupError {
 }
 
 /// Every code of a [`SetupError`]; docs/ble.md, section 8, says what each means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the codes, and docs/ble.md explains them one by one")]
 pub enum SetupErrorCode {

@@ -133,6 +133,9 @@ pub struct ScanWifi {
 /// Joins a network, and leaves the present one only when that worked.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "ssid": "SG9tZQ", "hidden": false, "credentials": { "kind": "password", "password": "correct horse battery" },
+    "local_only": false }))]
 pub struct JoinWifi {
     /// Its name.
     pub ssid: Ssid,
@@ -198,6 +201,8 @@ pub enum EapMethod {
 /// How the box gets its IPv4 address on the present network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(example = json!({
+    "method": "static", "address": "192.168.1.20", "prefix": 24, "gateway": "192.168.1.1", "dns": ["192.168.1.1"] }))]
 pub enum SetAddress {
     /// From the router.
     Automatic,

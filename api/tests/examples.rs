@@ -6,14 +6,14 @@ use coffer_api::{
     AddedPasskey, AnswerChallenge, ApiKey, AuditEntry, AuditRetention, AuditVerification, Bulk, ChangeFolder,
     ChangePassword, ChangeProfile, ChangeShare, ChangeUser, ChangeWebhook, Comment, CommentVersion, ConfirmTotp,
     CreateApiKey, CreateArchive, CreateDeviceLink, CreateFolder, CreateInvitation, CreateSession, CreateShare,
-    CreateText, CreateUser, CreateVault, DeviceLink, File, FileText, FinishPasskey, Folder, FolderAccess, Group,
-    GroupMember, Health, Invitation, Item, KeySlot, MasterCredential, NameGroup, NewApiKey, NewInvitation,
-    NewMasterPassword, NewRecoveryCodes, NewRecoveryKey, NewSession, NewShare, NewTotp, NewWebhook, Note,
-    OptionalMasterPassword, Passkey, PasskeyCeremony, PasswordAgain, PlaceFile, PlaceFolder, Policy, Problem,
-    RefreshSession, Register, RenamePasskey, ResetPassword, RestoredItem, Revision, SecondFactorAdded,
-    SecondFactorChallenge, SecondFactors, Session, SetNote, SetQuota, SetVariable, Share, SharedItem, SharedUpload,
-    SnippetPart, StartPasskey, StoragePolicy, Tag, Totp, TrashItem, TurnPicture, UnlockVault, User, Variable,
-    VaultCreated, Webhook, WriteComment,
+    CreateText, CreateUser, CreateVault, DeviceLink, DeviceStats, FetchedOrder, File, FileText, FinishPasskey, Folder,
+    FolderAccess, Group, GroupMember, Health, Invitation, Item, JoinWifi, KeySlot, KnownNetworks, MasterCredential,
+    NameGroup, NetworkOrder, NewApiKey, NewInvitation, NewMasterPassword, NewRecoveryCodes, NewRecoveryKey, NewSession,
+    NewShare, NewTotp, NewWebhook, Note, OptionalMasterPassword, OrderOutcome, Passkey, PasskeyCeremony, PasswordAgain,
+    PlaceFile, PlaceFolder, Policy, Problem, RefreshSession, Register, RenamePasskey, ResetPassword, RestoredItem,
+    Revision, SavedNetworks, SecondFactorAdded, SecondFactorChallenge, SecondFactors, Session, SetAddress, SetNote,
+    SetQuota, SetVariable, Share, SharedItem, SharedUpload, SnippetPart, StartPasskey, StoragePolicy, Tag, Totp,
+    TrashItem, TurnPicture, UnlockVault, User, Variable, VaultCreated, Webhook, WriteComment,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,8 @@ fn an_example_reads_as_its_type_and_is_written_back() {
     check::<CreateUser>();
     check::<CreateVault>();
     check::<DeviceLink>();
+    check::<DeviceStats>();
+    check::<FetchedOrder>();
     check::<File>();
     check::<FileText>();
     check::<FinishPasskey>();
@@ -71,9 +73,12 @@ fn an_example_reads_as_its_type_and_is_written_back() {
     check::<Health>();
     check::<Invitation>();
     check::<Item>();
+    check::<JoinWifi>();
     check::<KeySlot>();
+    check::<KnownNetworks>();
     check::<MasterCredential>();
     check::<NameGroup>();
+    check::<NetworkOrder>();
     check::<NewApiKey>();
     check::<NewInvitation>();
     check::<NewMasterPassword>();
@@ -85,6 +90,7 @@ fn an_example_reads_as_its_type_and_is_written_back() {
     check::<NewWebhook>();
     check::<Note>();
     check::<OptionalMasterPassword>();
+    check::<OrderOutcome>();
     check::<Passkey>();
     check::<PasskeyCeremony>();
     check::<PasswordAgain>();
@@ -98,10 +104,12 @@ fn an_example_reads_as_its_type_and_is_written_back() {
     check::<ResetPassword>();
     check::<RestoredItem>();
     check::<Revision>();
+    check::<SavedNetworks>();
     check::<SecondFactorAdded>();
     check::<SecondFactorChallenge>();
     check::<SecondFactors>();
     check::<Session>();
+    check::<SetAddress>();
     check::<SetNote>();
     check::<SetQuota>();
     check::<SetVariable>();

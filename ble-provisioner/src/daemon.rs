@@ -9,7 +9,7 @@ use std::{
 
 use coffer_api::Problem;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper::{Method, Request, StatusCode, Uri, body::Bytes, client::conn::http1, header, http::uri::InvalidUri};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
@@ -27,6 +27,9 @@ pub(crate) enum DaemonError {
     /// It cannot be reached.
     #[error("connecting to the control socket: {0}")]
     Connect(#[source] io::Error),
+    /// The address is none.
+    #[error("asking the storage service: {0}")]
+    Address(#[source] InvalidUri),
     /// The connection broke.
     #[error("asking the storage service: {0}")]
     Exchange(#[source] hyper::Error),
@@ -78,7 +81,7 @@ impl Daemon {
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &'static str,
+        path: &str,
         body: &impl Serialize,
         within: Duration,
     ) -> Result<T, DaemonError> {
@@ -89,19 +92,14 @@ impl Daemon {
         serde_json::from_slice(reply).map_err(DaemonError::Json)
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &'static str,
-        body: Bytes,
-        within: Duration,
-    ) -> Result<Bytes, DaemonError> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, within: Duration) -> Result<Bytes, DaemonError> {
         let exchange = exchange(&self.control_socket, method, path, body);
         timeout(within, exchange).await.unwrap_or(Err(DaemonError::Slow(within)))
     }
 }
 
-async fn exchange(socket: &Path, method: Method, path: &'static str, body: Bytes) -> Result<Bytes, DaemonError> {
+async fn exchange(socket: &Path, method: Method, path: &str, body: Bytes) -> Result<Bytes, DaemonError> {
+    let uri: Uri = path.parse().map_err(DaemonError::Address)?;
     let stream = UnixStream::connect(socket).await.map_err(DaemonError::Connect)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(DaemonError::Exchange)?;
     // Ends with this function, also when the time limit cuts it short.
@@ -111,7 +109,7 @@ async fn exchange(socket: &Path, method: Method, path: &'static str, body: Bytes
     let has_body = !body.is_empty();
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
-    *request.uri_mut() = hyper::Uri::from_static(path);
+    *request.uri_mut() = uri;
     request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("localhost"));
     if has_body {
         let json = header::HeaderValue::from_static("application/json");

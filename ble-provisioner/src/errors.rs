@@ -65,11 +65,9 @@ impl From<NetworkError> for SetupErrorFrom {
             NetworkError::Failed(report) => of_report(&report),
             NetworkError::Invalid(what) => invalid(what),
             NetworkError::NotFound(what) => error(Code::NotFound, what, "Look at the network's status, and try again."),
-            NetworkError::Busy => error(
-                Code::Unavailable,
-                "Another change of the network is under way.",
-                "Wait for its end, and try again.",
-            ),
+            NetworkError::Busy => {
+                error(Code::Busy, "Another change of the network is under way.", "Wait for its end, and try again.")
+            }
             NetworkError::Interrupted => error(
                 Code::Conflict,
                 "Somebody else changed the network meanwhile.",

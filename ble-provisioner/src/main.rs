@@ -17,6 +17,7 @@ mod host;
 mod improv;
 mod info;
 mod notify;
+mod orders;
 mod outlook;
 mod phones;
 mod sessions;
@@ -206,7 +207,7 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
     let daemon = Daemon::new(options.control_socket);
     let health = Arc::new(Health::new(daemon.clone()));
     let host = Host::new(zbus::Connection::system().await?);
-    let desk = Arc::new(Desk::new(daemon, network, host, Arc::clone(&store)));
+    let desk = Arc::new(Desk::new(daemon.clone(), network, host, Arc::clone(&store)));
     let identity = Identity { model: model().await, boot_id: options.boot_id };
     let about = Arc::new(About::new(Arc::clone(&health), Arc::clone(&desk), identity.clone()));
 
@@ -221,6 +222,7 @@ async fn serve(options: Serve) -> Result<(), Fatal> {
         async move { desk.join(wifi).await }
     }));
     tasks.spawn(sessions.run(heard));
+    tasks.spawn(orders::carry_out(daemon, Arc::clone(&desk)));
     let station = Station::new(bluer::Session::new().await?, Arc::clone(&about), bridge, improv_bridge.clone());
     Service {
         device_id: health.device_id_changes(),

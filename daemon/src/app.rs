@@ -53,6 +53,7 @@ use crate::service::items::Items;
 use crate::service::marks::Marks;
 use crate::service::metrics::Observatory;
 use crate::service::network::Network;
+use crate::service::network_orders::NetworkOrders;
 use crate::service::notes::Notes;
 use crate::service::password_check::PasswordCheck;
 use crate::service::passwords::Hasher;
@@ -138,6 +139,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
     let services = serve_with(options, &common, &vault, parts, files, uploads, reactions);
     let stop = CancellationToken::new();
+    let orders = Arc::clone(&services.network_orders);
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let server = tokio::spawn(http::server::serve(
         network,
@@ -159,6 +161,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     info!("cofferd stops");
     pulse.abort();
     stop.cancel();
+    orders.close();
     take_down(&vault, server).await;
     if reset.is_cancelled() { Err(Failure::Reset) } else { Ok(()) }
 }
@@ -224,6 +227,7 @@ fn serve_with(
         tunnel: device.tunnel,
         problems: device.problems,
         network: device.network,
+        network_orders: device.network_orders,
         stats: device.stats,
         auditor: common.auditor(),
         vault: Arc::clone(vault),
@@ -239,6 +243,7 @@ struct DeviceParts {
     tunnel: Arc<Tunnel>,
     problems: Arc<Problems>,
     network: Arc<Network>,
+    network_orders: Arc<NetworkOrders>,
     stats: Arc<Stats>,
 }
 
@@ -256,7 +261,7 @@ impl DeviceParts {
         let tunnel = Tunnel::start(Arc::clone(vault().device()), options.tunnel_metrics, Arc::clone(clock));
         let registrations = Registrations::start(vault(), Arc::clone(&tunnel), link, Arc::clone(clock));
         let network = Arc::new(Network::new(Arc::clone(clock), Arc::clone(&registrations)));
-        let hardware = Arc::new(Hardware::find(Path::new("/sys")));
+        let hardware = Arc::new(Hardware::find(Path::new("/sys"), options.drive_reports.clone()));
         let problems = Arc::new(Problems::new(
             vault(),
             Arc::clone(watchdog),
@@ -275,6 +280,7 @@ impl DeviceParts {
             )),
             settings: Arc::new(DeviceSettings::new(vault())),
             factory_reset: Arc::new(FactoryReset::new(vault(), reset)),
+            network_orders: Arc::new(NetworkOrders::new(vault(), Arc::clone(clock))),
             stats: Arc::new(Stats::new(vault(), Arc::clone(&network), hardware, Arc::clone(clock))),
             registrations,
             tunnel,

@@ -73,6 +73,9 @@ pub(crate) struct Serve {
     /// What the system found wrong with the storage drive, in one line; absent while there is nothing.
     #[arg(long, value_name = "PATH")]
     pub(crate) storage_report: Option<PathBuf>,
+    /// Where the system leaves what NVMe drives say about their wear: `nvme0.json` as `nvme smart-log` prints it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) drive_reports: Option<PathBuf>,
     /// Trust the certificates in this PEM file, besides those that browsers trust, when the box registers.
     #[arg(long, value_name = "FILE")]
     pub(crate) registrar_ca: Option<PathBuf>,

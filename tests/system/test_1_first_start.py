@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
+from typing import Any
 
 from conftest import Box
 
@@ -11,7 +13,7 @@ from harness import disks
 
 UNITS = (
     "cofferd", "coffer-ble", "coffer-storage", "coffer-firstboot", "coffer-claimed", "coffer-machine-id", "cloudflared",
-    "coffer-tunnel",
+    "coffer-tunnel", "coffer-wear",
 )  # fmt: skip
 FLAG_CLAIMED, FLAG_UNLOCKED, FLAG_NO_DAEMON = 0x01, 0x02, 0x80
 
@@ -19,6 +21,15 @@ FLAG_CLAIMED, FLAG_UNLOCKED, FLAG_NO_DAEMON = 0x01, 0x02, 0x80
 def info(box: Box) -> bytes:
     """The `info` characteristic as a phone reads it over the air."""
     return box.phone.info()
+
+
+def ask_on_the_box(box: Box, path: str) -> dict[str, Any]:
+    """What the daemon answers on its control socket, which needs no login and no vault."""
+    program = (
+        "import socket; daemon = socket.socket(socket.AF_UNIX); daemon.connect('/run/coffer/control.sock');"
+        f" daemon.sendall(b'GET {path} HTTP/1.0\\r\\n\\r\\n'); print(daemon.makefile().read().split(chr(10) * 2)[1])"
+    )
+    return dict(json.loads(box.sh(f'python3 -c "{program}"')))
 
 
 def test_everything_is_running_and_nothing_failed(box: Box) -> None:
@@ -52,6 +63,19 @@ def test_blank_drive_was_formatted_and_holds_the_ciphertext(box: Box) -> None:
     assert box.sh("blkid -s LABEL -o value /dev/nvme0n1") == "coffer-vault"
     assert box.sh("findmnt -no SOURCE,FSTYPE /srv/coffer").split() == ["/dev/nvme0n1", "ext4"]
     assert box.api.health()["storage_present"] is True
+
+
+def test_drive_tells_how_worn_it_is(box: Box) -> None:
+    # The timer's first time comes after a minute; this one must succeed as well.
+    box.sh("systemctl start coffer-wear.service")
+    stats = ask_on_the_box(box, "/api/v1/device/stats")
+    [drive] = stats["nvme"]
+    assert drive["name"] == "nvme0"
+    # QEMU's drive is as new as it can be.
+    assert (drive["wear"]["used_percent"], drive["wear"]["critical_warnings"]) == (0, [])
+    assert drive["wear"]["media_errors"] == 0
+    codes = [problem["code"] for problem in ask_on_the_box(box, "/api/v1/device/problems")["problems"]]
+    assert not [code for code in codes if code.startswith("drive_")]
 
 
 def test_setup_code_lies_on_the_boot_partition_for_the_owner_to_read(box: Box) -> None:

@@ -3,6 +3,7 @@
 
 mod control;
 mod improv;
+mod orders;
 mod register;
 mod wifi;
 

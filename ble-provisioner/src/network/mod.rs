@@ -22,7 +22,9 @@ mod status;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use coffer_api::{JoinWifi, PendingAddress, ScanWifi, SetAddress, SetupFailure, Ssid, WifiScan, WifiStatus};
+use coffer_api::{
+    JoinWifi, PendingAddress, SavedNetwork, ScanWifi, SetAddress, SetupFailure, Ssid, WifiScan, WifiStatus,
+};
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
     task::JoinSet,
@@ -135,6 +137,11 @@ impl Network {
         let found = device::find(&self.bus).await.map_err(NetworkError::doing(DOING))?;
         let device = found.usable().map_err(NetworkError::refused)?;
         self.scanner.scan(&device, &request.hidden).await
+    }
+
+    /// The networks that the box can join by itself.
+    pub async fn saved(&self) -> Result<Vec<SavedNetwork>, NetworkError> {
+        saved::networks(&self.bus).await
     }
 
     /// Joins a network, and returns when it works or has failed. Dropping the future leaves it to NetworkManager to

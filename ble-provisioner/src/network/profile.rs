@@ -186,6 +186,20 @@ fn enterprise(login: &EnterpriseLogin) -> HashMap<&str, Variant<'_>> {
     settings
 }
 
+/// How the network in a profile of NetworkManager's is joined; `None` for ways that are none of ours.
+pub(crate) fn security_of(settings: &super::bus::OwnedSettings) -> Option<WifiSecurity> {
+    let Some(security) = settings.get("802-11-wireless-security") else { return Some(WifiSecurity::Open) };
+    let without_wpa3 = security.get("pmf").and_then(|pmf| pmf.downcast_ref::<i32>().ok()) == Some(NO_PMF);
+    match security.get("key-mgmt")?.downcast_ref::<&str>().ok()? {
+        "wpa-psk" if without_wpa3 => Some(WifiSecurity::Wpa2),
+        "wpa-psk" => Some(WifiSecurity::Wpa2Wpa3),
+        "sae" => Some(WifiSecurity::Wpa3),
+        "owe" => Some(WifiSecurity::Owe),
+        "wpa-eap" => Some(WifiSecurity::Enterprise),
+        _ => None,
+    }
+}
+
 /// The name in a profile of NetworkManager's; `None` when it is not one for Wi-Fi.
 pub(crate) fn ssid_of(settings: &mut super::bus::OwnedSettings) -> Option<Ssid> {
     let ssid = settings.get_mut("802-11-wireless")?.remove("ssid")?;
@@ -254,6 +268,26 @@ mod tests {
             (login(None, Some("example.org")), Some(WifiSecurity::Wpa2)),
         ] {
             assert!(ways(&request(credentials), seen).is_err(), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_tells_how_its_network_is_joined() {
+        for (way, credentials, expected) in [
+            (Way::Open, WifiCredentials::None, WifiSecurity::Open),
+            (Way::Owe, WifiCredentials::None, WifiSecurity::Owe),
+            (Way::Password, password("password"), WifiSecurity::Wpa2Wpa3),
+            (Way::PasswordWpa2, password("password"), WifiSecurity::Wpa2),
+            (Way::PasswordWpa3, password("password"), WifiSecurity::Wpa3),
+            (Way::Enterprise, login(Some(PEM), None), WifiSecurity::Enterprise),
+        ] {
+            let request = request(credentials);
+            let owned = |value: Variant<'_>| zbus::OwnedVariant::try_from(value).unwrap();
+            let setting = |words: HashMap<&str, Variant<'_>>| {
+                words.into_iter().map(|(word, value)| (word.to_owned(), owned(value))).collect::<HashMap<_, _>>()
+            };
+            let profile = settings(&request, way).into_iter().map(|(name, words)| (name.to_owned(), setting(words)));
+            assert_eq!(security_of(&profile.collect()), Some(expected), "{way:?}");
         }
     }
 

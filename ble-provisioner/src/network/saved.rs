@@ -1,6 +1,6 @@
 //! The Wi-Fi profiles that NetworkManager keeps.
 
-use coffer_api::Ssid;
+use coffer_api::{SavedNetwork, Ssid, WifiSecurity};
 use zbus::OwnedObjectPath;
 
 use super::{bus::Bus, error::NetworkError, profile};
@@ -11,6 +11,7 @@ const DOING: &str = "reading the profiles";
 pub(crate) struct Saved {
     pub(crate) path: OwnedObjectPath,
     pub(crate) ssid: Ssid,
+    pub(crate) security: Option<WifiSecurity>,
 }
 
 /// All of them.
@@ -20,11 +21,22 @@ pub(crate) async fn all(bus: &Bus) -> Result<Vec<Saved>, NetworkError> {
     for path in store.list_connections().await.map_err(NetworkError::doing(DOING))? {
         let profile = bus.profile(&path).await.map_err(NetworkError::doing(DOING))?;
         // One that was deleted since is none.
-        if let Some(ssid) = profile.get_settings().await.ok().as_mut().and_then(profile::ssid_of) {
-            found.push(Saved { path, ssid });
-        }
+        let Ok(mut settings) = profile.get_settings().await else { continue };
+        let security = profile::security_of(&settings);
+        found.extend(profile::ssid_of(&mut settings).map(|ssid| Saved { path, ssid, security }));
     }
     Ok(found)
+}
+
+/// The networks that they are for, each once.
+pub(crate) async fn networks(bus: &Bus) -> Result<Vec<SavedNetwork>, NetworkError> {
+    let mut networks: Vec<SavedNetwork> = Vec::new();
+    for Saved { ssid, security, .. } in all(bus).await? {
+        if !networks.iter().any(|known| known.ssid == ssid) {
+            networks.push(SavedNetwork { ssid, security });
+        }
+    }
+    Ok(networks)
 }
 
 /// Deletes all of them.

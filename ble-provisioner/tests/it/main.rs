@@ -12,6 +12,7 @@ mod info;
 mod lifecycle;
 mod network_manager;
 mod network_manager_objects;
+mod orders;
 mod phone;
 mod program;
 mod sessions;

@@ -26,6 +26,7 @@ mod items;
 mod marks;
 mod metrics;
 mod middleware;
+mod network;
 mod notes;
 mod passkeys;
 mod pictures;
@@ -83,6 +84,7 @@ use crate::service::items::Items;
 use crate::service::marks::Marks;
 use crate::service::metrics::Observatory;
 use crate::service::network::Network;
+use crate::service::network_orders::NetworkOrders;
 use crate::service::notes::Notes;
 use crate::service::pictures::Pictures;
 use crate::service::problems::Problems;
@@ -145,6 +147,7 @@ pub(crate) struct Services {
     pub(crate) tunnel: Arc<Tunnel>,
     pub(crate) problems: Arc<Problems>,
     pub(crate) network: Arc<Network>,
+    pub(crate) network_orders: Arc<NetworkOrders>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) observatory: Arc<Observatory>,
     pub(crate) request_stats: RequestStats,
@@ -268,6 +271,12 @@ fn routes_of_the_device() -> OpenApiRouter<Services> {
         .routes(routes!(device::tunnel))
         .routes(routes!(device::problems))
         .routes(routes!(device::network, device::report_network))
+        .routes(routes!(network::set_address))
+        .routes(routes!(network::confirm_address))
+        .routes(routes!(network::fetch))
+        .routes(routes!(network::look, network::end))
+        .routes(routes!(network::list, network::report, network::join))
+        .routes(routes!(network::forget))
         .routes(routes!(device::stats))
 }
 

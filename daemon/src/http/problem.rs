@@ -298,6 +298,15 @@ pub(super) fn of_service(error: Error) -> Problem {
             let detail = "The box has too much to do right now. Try again.";
             later(503, Code::Busy, "Busy", detail, Duration::from_secs(1))
         }
+        Error::NetworkBusy => {
+            let detail = "Another change of the network is under way. Wait for its end, then look at the network.";
+            problem(409, Code::NetworkBusy, "The network is being changed", detail)
+        }
+        Error::SetupServiceUnavailable => {
+            let detail = "The service that manages the box's network does not answer. Nothing was changed.";
+            let title = "The set-up service does not answer";
+            later(503, Code::SetupServiceUnavailable, title, detail, Duration::from_secs(10))
+        }
         Error::StorageUnavailable { detail, .. } => {
             later(503, Code::StorageUnavailable, "The storage cannot be used", &detail, Duration::from_secs(30))
         }

@@ -133,6 +133,10 @@ pub(crate) enum Error {
     TooManyAttempts { retry_after: Duration },
     #[error("too much to do")]
     Busy,
+    #[error("another change of the network is under way")]
+    NetworkBusy,
+    #[error("the set-up service does not fetch orders")]
+    SetupServiceUnavailable,
     #[error("the storage cannot be used: {detail}")]
     StorageUnavailable {
         /// For people: what to look at. Without paths.

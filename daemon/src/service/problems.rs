@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use coffer_api::{DeviceProblem, DeviceProblemCode as Code, Severity, TunnelState};
+use coffer_api::{DeviceProblem, DeviceProblemCode as Code, NvmeWarning, Severity, TunnelState};
 use jiff::Timestamp;
 
+use super::drives;
 use super::error::KeyFileProblem;
 use super::registration::Registrations;
 use super::tunnel::Tunnel;
 use super::vault::Vault;
 use super::watchdog::Watchdog;
 use crate::model::clock::SharedClock;
+use crate::storage::drive_wear::DriveWear;
 use crate::storage::hardware::Hardware;
 use crate::storage::{capacity, durable};
 
@@ -21,6 +23,8 @@ use crate::storage::{capacity, durable};
 const MAX_REPORT_BYTES: u64 = 4096;
 /// Less than this, and next to nothing can be stored any more.
 const LITTLE_ROOM_BYTES: u64 = 128 * 1024 * 1024;
+/// A drive this worn is to be replaced in time.
+const WORN_PERCENT: u8 = 90;
 /// No box of this kind ran before: a clock that shows it was never set. 2026-01-01.
 const FIRST_SECOND: i64 = 1_767_225_600;
 
@@ -61,6 +65,7 @@ impl Problems {
         found.extend(self.of_the_key());
         found.extend(self.of_the_way_in());
         found.extend(self.of_the_board());
+        found.extend(self.hardware.nvme_drives().into_iter().find_map(|drive| of_a_drive(drive.wear?)));
         found.sort_by_key(|Found(code, severity, ..)| (*severity, *code));
         let now = self.clock.now();
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,6 +151,26 @@ impl Problems {
         let line = String::from_utf8_lossy(&bytes).trim().to_owned();
         (!line.is_empty()).then_some(line)
     }
+}
+
+/// The worst that there is to say of a drive.
+fn of_a_drive(wear: DriveWear) -> Option<Found> {
+    let warnings = drives::warnings(wear);
+    let replace = "Back up the vault, and replace the drive.";
+    if warnings.iter().any(|warning| *warning != NvmeWarning::Temperature) {
+        return Some(critical(Code::DriveFailing, "The storage drive warns that it is failing.", replace));
+    }
+    if wear.media_errors.is_some_and(|errors| errors > 0) {
+        let happened = "The storage drive could not read or write some of its blocks.";
+        return Some(warning(Code::DriveErrors, happened, replace));
+    }
+    if wear.used_percent >= WORN_PERCENT {
+        let happened = format!("The storage drive is worn: {} % of its life is used up.", wear.used_percent);
+        return Some(warning(Code::DriveWorn, happened, replace));
+    }
+    let happened = "The storage drive is outside of the temperatures that it is made for.";
+    let is_hot = warnings.contains(&NvmeWarning::Temperature);
+    is_hot.then(|| warning(Code::DriveTemperature, happened, "Check the fan, and let air get to the box."))
 }
 
 fn critical(code: Code, happened: impl Into<Cow<'static, str>>, try_next: impl Into<Cow<'static, str>>) -> Found {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use coffer_api::{ClockStats, CpuStats, DeviceStats, DiskStats, NvmeStats, Throttling};
 
 use super::Error;
+use super::drives;
 use super::network::Network;
 use super::problems::is_plausible;
 use super::vault::{Vault, blocking};
@@ -83,7 +84,7 @@ fn nvme(hardware: &Hardware) -> Vec<NvmeStats> {
         firmware: drive.firmware,
         state: drive.state,
         temperature_celsius: drive.temperature_celsius,
-        wear_percent: None,
+        wear: drive.wear.map(drives::shown),
     });
     drive.collect()
 }

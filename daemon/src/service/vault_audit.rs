@@ -152,6 +152,8 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::Locked
         | Error::TooManyAttempts { .. }
         | Error::Busy
+        | Error::NetworkBusy
+        | Error::SetupServiceUnavailable
         | Error::RequestTimeout
         | Error::UploadTooLong { .. }
         | Error::UploadBusy

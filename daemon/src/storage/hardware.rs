@@ -1,7 +1,11 @@
-//! What the board and its drives say about themselves, as far as the kernel shows it in `/sys` to everybody.
+//! What the board and its drives say about themselves, as far as the kernel shows it in `/sys` to everybody, and what
+//! others were told and left for us.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::drive_wear::{self, DriveWear};
 
 /// Most drives that are looked at.
 const MAX_DRIVES: usize = 16;
@@ -23,19 +27,23 @@ pub(crate) struct NvmeDrive {
     pub(crate) firmware: Option<String>,
     pub(crate) state: Option<String>,
     pub(crate) temperature_celsius: Option<f64>,
+    pub(crate) wear: Option<DriveWear>,
 }
 
 /// The board.
 pub(crate) struct Hardware {
     sys: PathBuf,
+    drive_reports: Option<PathBuf>,
     throttled: Option<PathBuf>,
     low_voltage: Option<PathBuf>,
 }
 
 impl Hardware {
-    /// Finds out where this kernel shows what; `sys` is where its tree is, `/sys`.
-    pub(crate) fn find(sys: &Path) -> Self {
-        Self { sys: sys.to_owned(), throttled: throttled_file(sys), low_voltage: low_voltage_file(sys) }
+    /// Finds out where this kernel shows what; `sys` is where its tree is, `/sys`. In `drive_reports` the system leaves
+    /// what the drives say about their wear, as `nvme0.json`.
+    pub(crate) fn find(sys: &Path, drive_reports: Option<PathBuf>) -> Self {
+        let (throttled, low_voltage) = (throttled_file(sys), low_voltage_file(sys));
+        Self { sys: sys.to_owned(), drive_reports, throttled, low_voltage }
     }
 
     /// What slows the processor down; `None` on a board that does not say.
@@ -60,23 +68,27 @@ impl Hardware {
         Some(kilohertz.parse::<u32>().ok()? / 1000)
     }
 
-    /// The NVMe drives, by name.
+    /// The NVMe drives, by name; also one that has gone since it was asked.
     pub(crate) fn nvme_drives(&self) -> Vec<NvmeDrive> {
         let class = self.sys.join("class/nvme");
-        let mut names = names(&class);
-        names.sort();
+        let reports = self.drive_reports.as_deref().map(names).unwrap_or_default();
+        let reported = reports.iter().filter_map(|file| file.strip_suffix(".json")).map(ToOwned::to_owned);
+        let all: BTreeSet<String> = names(&class).into_iter().chain(reported).collect();
         let drive = |name: String| {
             let path = class.join(&name);
             let said = |file: &str| text(&path.join(file)).filter(|text| !text.is_empty());
+            let report = self.drive_reports.as_ref().map(|reports| reports.join(format!("{name}.json")));
+            let wear = report.and_then(|report| drive_wear::read(&report));
             NvmeDrive {
                 model: said("model"),
                 firmware: said("firmware_rev"),
                 state: said("state"),
-                temperature_celsius: temperature(&path),
+                temperature_celsius: temperature(&path).or_else(|| wear?.temperature_celsius),
+                wear,
                 name,
             }
         };
-        names.into_iter().take(MAX_DRIVES).map(drive).collect()
+        all.into_iter().take(MAX_DRIVES).map(drive).collect()
     }
 }
 
@@ -133,7 +145,7 @@ mod tests {
     #[test]
     fn a_machine_that_says_nothing_has_no_figures() {
         let root = tempfile::tempdir().unwrap();
-        let hardware = Hardware::find(root.path());
+        let hardware = Hardware::find(root.path(), None);
         assert_eq!((hardware.throttling(), hardware.frequency_mhz()), (None, None));
         assert!(hardware.nvme_drives().is_empty());
     }
@@ -142,7 +154,7 @@ mod tests {
     fn the_firmware_tells_what_is_and_what_was() {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled", "50004\n");
-        let throttling = Hardware::find(root.path()).throttling().unwrap();
+        let throttling = Hardware::find(root.path(), None).throttling().unwrap();
         let expected = Throttling {
             under_voltage: Some(false),
             under_voltage_occurred: Some(true),
@@ -158,7 +170,7 @@ mod tests {
         write(root.path(), "class/hwmon/hwmon0/name", "cpu_thermal\n");
         write(root.path(), "class/hwmon/hwmon1/name", "rpi_volt\n");
         write(root.path(), "class/hwmon/hwmon1/in0_lcrit_alarm", "1\n");
-        let throttling = Hardware::find(root.path()).throttling().unwrap();
+        let throttling = Hardware::find(root.path(), None).throttling().unwrap();
         assert_eq!(throttling, Throttling { under_voltage: Some(true), ..Throttling::default() });
     }
 
@@ -171,11 +183,15 @@ mod tests {
         write(root.path(), "class/nvme/nvme0/hwmon2/temp1_input", "41850\n");
         write(root.path(), "class/nvme/nvme1/state", "dead\n");
         write(root.path(), "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "2400000\n");
-        let hardware = Hardware::find(root.path());
+        write(root.path(), "reports/nvme1.json", r#"{"critical_warning":0, "percent_used":3, "temperature":300}"#);
+        let hardware = Hardware::find(root.path(), Some(root.path().join("reports")));
         assert_eq!(hardware.frequency_mhz(), Some(2400));
         let [first, second] = &hardware.nvme_drives()[..] else { panic!("two drives") };
         assert_eq!((first.name.as_str(), first.model.as_deref()), ("nvme0", Some("WD_BLACK SN770 1TB")));
         assert_eq!((first.temperature_celsius, first.state.as_deref()), (Some(41.85), Some("live")));
         assert_eq!((second.name.as_str(), second.model.as_deref()), ("nvme1", None));
+        let worn = |drive: &NvmeDrive| drive.wear.map(|wear| wear.used_percent);
+        assert_eq!((worn(first), worn(second)), (None, Some(3)));
+        assert_eq!(second.temperature_celsius, Some(300.0 - 273.15), "without a sensor the drive is believed");
     }
 }

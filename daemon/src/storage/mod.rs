@@ -7,6 +7,7 @@ pub(crate) mod capacity;
 pub(crate) mod clock_state;
 pub(crate) mod converters;
 pub(crate) mod database;
+pub(crate) mod drive_wear;
 pub(crate) mod durable;
 pub(crate) mod exif;
 pub(crate) mod gocryptfs;

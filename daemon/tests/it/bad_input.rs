@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::client::{exchange, read_reply, tcp};
 use crate::harness::Daemon;
+use crate::network_orders::SetupService;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -141,6 +142,7 @@ fn no_value_of_any_parameter_of_any_list_is_a_fault_of_ours() {
 #[test]
 fn no_name_in_any_address_is_a_fault_of_ours() {
     let daemon = Daemon::unlocked();
+    let _service = SetupService::start(&daemon, json!({}));
     let document = crate::contract::document(daemon.address);
     let mut addresses = 0;
     for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.contains('{')) {

@@ -251,6 +251,45 @@ fn the_machine_has_figures() {
 }
 
 #[test]
+fn a_drive_tells_how_worn_it_is_and_is_a_problem_when_it_is() {
+    let reports = tempfile::tempdir().unwrap();
+    let daemon = Daemon::unclaimed_with(&["--drive-reports", reports.path().to_str().unwrap()]);
+    let codes = || -> Vec<Value> {
+        let problems = daemon.get_locally("/device/problems").expect(200)["problems"].as_array().unwrap().clone();
+        problems.iter().map(|problem| json!([problem["code"], problem["severity"]])).collect()
+    };
+    let wear = || {
+        let drives = daemon.get_locally("/device/stats").expect(200)["nvme"].as_array().unwrap().clone();
+        drives.iter().find(|drive| drive["name"] == "nvme7").map_or(Value::Null, |drive| drive["wear"].clone())
+    };
+    assert_eq!((codes(), wear()), (vec![], Value::Null), "not asked yet");
+    for (log, expected) in [
+        (json!({ "critical_warning": 0, "percent_used": 89, "media_errors": 0 }), vec![]),
+        (json!({ "critical_warning": 0, "percent_used": 90 }), vec![json!(["drive_worn", "warning"])]),
+        (json!({ "critical_warning": 2, "percent_used": 0 }), vec![json!(["drive_temperature", "warning"])]),
+        (
+            json!({ "critical_warning": 0, "percent_used": 99, "media_errors": "1" }),
+            vec![json!(["drive_errors", "warning"])],
+        ),
+        (
+            json!({ "critical_warning": 9, "percent_used": 99, "media_errors": 1 }),
+            vec![json!(["drive_failing", "critical"])],
+        ),
+        (json!("nonsense"), vec![]),
+    ] {
+        fs::write(reports.path().join("nvme7.json"), log.to_string()).unwrap();
+        assert_eq!(codes(), expected, "{log}");
+    }
+    assert_eq!(wear(), Value::Null, "nonsense");
+    let log = json!({ "critical_warning": 9, "percent_used": 99, "media_errors": 1, "avail_spare": 3,
+        "data_units_written": "2", "temperature": 300 });
+    fs::write(reports.path().join("nvme7.json"), log.to_string()).unwrap();
+    let expected = json!({ "used_percent": 99, "spare_percent": 3, "critical_warnings": ["spare_low", "read_only"],
+        "media_errors": 1, "written_bytes": 1_024_000 });
+    assert_eq!(wear(), expected);
+}
+
+#[test]
 fn a_missing_drive_and_a_missing_key_are_problems_with_a_way_out() {
     let daemon = Daemon::locked();
     assert_eq!(daemon.get_locally("/device/problems").expect(200)["problems"], json!([]));

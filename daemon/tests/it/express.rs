@@ -153,7 +153,7 @@ fn a_client_that_leaves_in_the_middle_holds_nothing_up() {
     for _ in 0..3 {
         let mut stream = tcp(daemon.address);
         stream.write_all(&ask(&daemon, "GET", &path, "")).unwrap();
-        stream.read_exact(&mut [0; 100_000]).unwrap();
+        stream.read_exact(&mut vec![0; 100_000]).unwrap();
     }
     daemon.post("/vault/lock", &serde_json::json!({})).expect(200);
     assert_eq!(daemon.children(), Vec::<u32>::new(), "nobody holds a file of the vault");

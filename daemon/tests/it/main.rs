@@ -40,6 +40,7 @@ mod lockdown;
 mod locking;
 mod login;
 mod metrics;
+mod network_orders;
 mod openapi;
 mod organisation;
 mod pictures;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::client::{exchange, tcp};
 use crate::contract::{codes, document};
 use crate::harness::Daemon;
+use crate::network_orders::SetupService;
 
 /// The type of every refusal.
 const PROBLEM: &str = "application/problem+json";
@@ -33,6 +34,12 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/device",
         "/api/v1/device/factory-reset",
         "/api/v1/device/network",
+        "/api/v1/device/network/address",
+        "/api/v1/device/network/address/confirm",
+        "/api/v1/device/network/orders/next",
+        "/api/v1/device/network/orders/{id}",
+        "/api/v1/device/networks",
+        "/api/v1/device/networks/{ssid}",
         "/api/v1/device/problems",
         "/api/v1/device/registration",
         "/api/v1/device/setup",
@@ -188,6 +195,7 @@ fn documented(status: &str, code: &str) -> bool {
 #[test]
 fn every_body_in_json_has_an_example_and_what_is_asked_for_is_understood() {
     let mut daemon = Daemon::unlocked();
+    let _service = SetupService::start(&daemon, json!({}));
     let document = document(daemon.address);
     let mut understood = 0;
     for (label, operation) in operations(document) {
