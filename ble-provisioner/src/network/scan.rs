@@ -19,6 +19,8 @@ use super::{
 const DOING: &str = "scanning for networks";
 /// What radios can call in one scan, and more than anybody needs: each name is told to everybody in reach.
 const MAX_HIDDEN: usize = 4;
+/// How often hidden networks are called. The look that ended first may be one that was under way and did not call them.
+const HIDDEN_LOOKS: u32 = 3;
 /// A look this young answers a second request, for one that came while the first was under way.
 const FRESH: Duration = Duration::from_secs(3);
 
@@ -43,8 +45,16 @@ impl Scanner {
         let _turn = self.one_at_a_time.lock().await;
         let age = self.age(device).await?;
         let fresh = hidden.is_empty() && age.is_some_and(|age| age < FRESH);
-        let complete = fresh || self.look(device, hidden).await?;
-        let access_points = self.access_points(device).await?;
+        let mut complete = fresh || self.look(device, hidden).await?;
+        let mut access_points = self.access_points(device).await?;
+        let all_answered = |points: &[AccessPoint]| hidden.iter().all(|name| points.iter().any(|point| point.ssid == *name));
+        for _ in 1..HIDDEN_LOOKS {
+            if all_answered(&access_points) {
+                break;
+            }
+            complete = self.look(device, hidden).await?;
+            access_points = self.access_points(device).await?;
+        }
         let known: HashSet<Ssid> = saved::all(&self.bus).await?.into_iter().map(|profile| profile.ssid).collect();
         Ok(WifiScan {
             age_s: self.age(device).await?.map(|age| age.as_secs()),

@@ -141,12 +141,13 @@ impl Server {
         let first_reply = Mutex::new(first_reply);
         let service = service_fn(move |request: Request<Incoming>| {
             let made = first_reply.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let answered = made.map_or_else(|| Err(answer(request.map(Body::new))), Ok);
+            let answered = if made.is_none() { Some(answer(request.map(Body::new))) } else { None };
             async {
-                Ok::<_, Infallible>(match answered {
-                    Ok(made) => made,
-                    Err(answered) => answered.await,
-                })
+                match (made, answered) {
+                    (Some(reply), _) => Ok(reply),
+                    (None, Some(answered)) => Ok::<_, Infallible>(answered.await),
+                    (None, None) => Ok(Response::default()),
+                }
             }
         });
         let mut builder = http1::Builder::new();
