@@ -1,0 +1,7 @@
+//! Files of Storm Cloud that somebody made up or changed; the steps are in `tests/it/envelope/drive.rs`.
+#![no_main]
+
+#[path = "../../tests/it/envelope/drive.rs"]
+mod drive;
+
+libfuzzer_sys::fuzz_target!(|script: &[u8]| drive::v1(script));
