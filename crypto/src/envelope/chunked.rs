@@ -130,10 +130,8 @@ impl Reader {
             return Err(Error::NotAuthentic);
         }
         let content_bytes = whole_chunks * CHUNK_BYTES as u64 + last_content as u64;
-        let window_bytes = usize::try_from(sealed_bytes).unwrap_or(usize::MAX).min(WINDOW_CHUNKS * SEALED_CHUNK_BYTES);
         let start = place.start + HEAD_BYTES as u64;
-        let window = Zeroizing::new(Vec::with_capacity(window_bytes));
-        let mut reader = Self { message, start, sealed_bytes, content_bytes, window };
+        let mut reader = Self { message, start, sealed_bytes, content_bytes, window: Zeroizing::default() };
         reader.load(whole_chunks, 1, source)?;
         reader.message.open(whole_chunks, &mut reader.window).map_err(|_| Error::Truncated)?;
         Ok(reader)
@@ -178,7 +176,12 @@ impl Reader {
     fn load(&mut self, first: u64, chunks: usize, source: Source<'_>) -> Result<(), Error> {
         let start = first * SEALED_CHUNK_BYTES as u64;
         let rest = usize::try_from(self.sealed_bytes.saturating_sub(start)).unwrap_or(usize::MAX);
-        self.window.resize(rest.min(chunks * SEALED_CHUNK_BYTES), 0);
+        let length = rest.min(chunks * SEALED_CHUNK_BYTES);
+        if self.window.capacity() < length {
+            // Growing would leave what was opened in place behind, unwiped.
+            self.window = Zeroizing::new(Vec::with_capacity(length));
+        }
+        self.window.resize(length, 0);
         Ok(source(self.start + start, &mut self.window)?)
     }
 }
