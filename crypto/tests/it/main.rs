@@ -1,4 +1,4 @@
-//! The channel through its front door: a box and a phone, and whoever stands between them.
+//! Through the front door: the channel (a box and a phone, and whoever stands between them), and sealed files.
 
 #![expect(
     clippy::expect_used,
@@ -9,6 +9,7 @@
 
 mod attacks;
 mod drive;
+mod envelope;
 mod garbage;
 mod sessions;
 mod support;
