@@ -109,6 +109,7 @@ pub(crate) struct Network {
     pub(crate) wifi_local_only: bool,
     /// Leave the network as it is
     #[arg(long)]
+    #[expect(clippy::struct_field_names, reason = "clap makes the flag of it")]
     pub(crate) keep_network: bool,
 }
 

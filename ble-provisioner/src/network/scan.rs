@@ -47,7 +47,8 @@ impl Scanner {
         let fresh = hidden.is_empty() && age.is_some_and(|age| age < FRESH);
         let mut complete = fresh || self.look(device, hidden).await?;
         let mut access_points = self.access_points(device).await?;
-        let all_answered = |points: &[AccessPoint]| hidden.iter().all(|name| points.iter().any(|point| point.ssid == *name));
+        let all_answered =
+            |points: &[AccessPoint]| hidden.iter().all(|name| points.iter().any(|point| point.ssid == *name));
         for _ in 1..HIDDEN_LOOKS {
             if all_answered(&access_points) {
                 break;

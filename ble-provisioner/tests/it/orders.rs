@@ -48,7 +48,7 @@ fn comes_into_sight(world: &World, attempts: &[&[Step]]) {
     });
 }
 
-fn join(ssid: &str, credentials: Value) -> Value {
+fn join(ssid: &str, credentials: &Value) -> Value {
     json!({"join": {"ssid": ssid, "credentials": credentials}})
 }
 
@@ -102,7 +102,7 @@ async fn another_network_is_joined_or_the_old_one_kept() {
     let world = world().await;
     comes_into_sight(&world, &[&REFUSED, &JOINED]);
     let _program = world.start().await;
-    let next = join("TmV4dA", json!({"kind": "password", "password": "hunter22"}));
+    let next = join("TmV4dA", &json!({"kind": "password", "password": "hunter22"}));
     let outcome = order(&world, next.clone()).await;
     assert_eq!(outcome["failure"]["code"], "wrong_password");
     assert!(outcome["failure"]["happened"].as_str().unwrap().ends_with("The box is back in the network that it had."));
@@ -122,7 +122,7 @@ async fn an_order_waits_for_no_phone_and_disturbs_none() {
     // NetworkManager never comes to an end with it.
     phone.say(Channel::WifiConfig, &json!({"id": 1, "op": "connect", "ssid": "SG9tZQ"})).await;
     world.network.until("joining", |state| !state.joined.is_empty()).await;
-    for change in [json!({"forget": "SG9tZQ"}), fixed("192.168.1.50"), join("SG9tZQ", json!({"kind": "none"}))] {
+    for change in [json!({"forget": "SG9tZQ"}), fixed("192.168.1.50"), join("SG9tZQ", &json!({"kind": "none"}))] {
         assert_eq!(order(&world, change.clone()).await["failure"]["code"], "busy", "{change}");
     }
     assert!(!world.network.done().contains(&Done::RolledBack), "the phone's change goes on");
@@ -143,7 +143,7 @@ async fn a_password_is_in_no_log() {
     let world = world().await;
     comes_into_sight(&world, &[&REFUSED]);
     let program = world.start().await;
-    order(&world, join("TmV4dA", json!({"kind": "password", "password": "hunter22"}))).await;
+    order(&world, join("TmV4dA", &json!({"kind": "password", "password": "hunter22"}))).await;
     program.signal(nix::sys::signal::Signal::SIGTERM);
     let (_, log) = program.ends().await;
     assert!(log.contains("an order to change the network") && !log.contains("hunter22"), "{log}");

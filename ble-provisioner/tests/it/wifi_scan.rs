@@ -95,10 +95,16 @@ async fn a_radio_that_has_just_looked_answers_from_that() {
 
 #[tokio::test]
 async fn hidden_networks_are_called_by_name() {
-    let home = Home::new(with_points(Vec::new(), [Look::Ends(vec![1])])).await;
     let request = ScanWifi { hidden: vec![ssid(b"hid\xffden")] };
+    let home = Home::new(with_points(vec![open_point(b"hid\xffden", 50)], [Look::Ends(vec![1])])).await;
     home.network.scan(&request).await.unwrap();
-    assert_eq!(home.nm.state.borrow().scans, [[b"hid\xffden".to_vec()]]);
+    assert_eq!(home.nm.state.borrow().scans, [[b"hid\xffden".to_vec()]], "it answered");
+
+    // The first look to end may be one that did not call it.
+    let looks = [1, 2, 3].map(|end| Look::Ends(vec![end]));
+    let home = Home::new(with_points(Vec::new(), looks)).await;
+    home.network.scan(&request).await.unwrap();
+    assert_eq!(home.nm.state.borrow().scans, vec![[b"hid\xffden".to_vec()]; 3]);
 
     let too_many = ScanWifi { hidden: vec![ssid(b"a"); 5] };
     assert!(matches!(home.network.scan(&too_many).await, Err(NetworkError::Invalid(_))));

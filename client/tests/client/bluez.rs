@@ -1,5 +1,7 @@
 //! A BlueZ on a bus of its own, as far as a central uses it, and a box at the other end of the air.
 
+#![expect(clippy::unused_self, clippy::used_underscore_binding, reason = "zbus wants methods, and uses each argument")]
+
 use std::{
     collections::{HashMap, VecDeque},
     os::{fd::OwnedFd, unix::net::UnixDatagram},

@@ -278,12 +278,15 @@ impl Connection {
     async fn run(mut self, mut from_phone: mpsc::Receiver<Outgoing>) {
         loop {
             let deadline = self.device.deadline().map(|deadline| self.started + deadline);
-            let far = Instant::now() + std::time::Duration::from_secs(86_400);
+            let far = Instant::now() + std::time::Duration::from_hours(24);
             let outgoing = tokio::select! {
                 outgoing = from_phone.recv() => outgoing,
                 () = sleep_until(deadline.unwrap_or(far)) => {
                     let actions = self.device.tick(self.started.elapsed());
-                    if self.carry_out(actions).await.is_err() { return } else { continue }
+                    if self.carry_out(actions).await.is_err() {
+                        return;
+                    }
+                    continue;
                 }
             };
             let Some(outgoing) = outgoing else { return };
@@ -339,9 +342,10 @@ impl Connection {
                 Action::AskPhone(resumption) => {
                     let mut state = self.fake_box.state();
                     state.handshakes += 1;
-                    let answer = match state.phones.contains(resumption.phone()) {
-                        true => PhoneAnswer::Enrolled,
-                        false => PhoneAnswer::Refuse(Refusal::NotEnrolled),
+                    let answer = if state.phones.contains(resumption.phone()) {
+                        PhoneAnswer::Enrolled
+                    } else {
+                        PhoneAnswer::Refuse(Refusal::NotEnrolled)
                     };
                     drop(state);
                     self.device.answer_phone(resumption, answer, now)

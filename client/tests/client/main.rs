@@ -1,5 +1,12 @@
 //! The client against the box's own side of the protocol, in memory.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "these are tests; clippy exempts only functions marked #[test]"
+)]
+
 mod bluez;
 mod errands;
 mod fake_box;
