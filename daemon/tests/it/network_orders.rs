@@ -2,7 +2,6 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,36 +13,35 @@ use crate::harness::Daemon;
 
 const NEXT: &str = "/api/v1/device/network/orders/next";
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+/// The name of a network that nobody has: whoever forgets it wants the set-up service to end.
+const LAST: &str = "TEFTVA";
 
 /// Fetches orders on the control socket, as the set-up service does.
 pub(crate) struct SetupService {
     socket: PathBuf,
-    stop: Sender<()>,
-    thread: Option<JoinHandle<Vec<Value>>>,
+    thread: JoinHandle<Vec<Value>>,
 }
 
 impl SetupService {
     /// Answers every order with that outcome.
     pub(crate) fn start(daemon: &Daemon, outcome: Value) -> Self {
         let socket = daemon.path("run/control.sock");
-        let (stop, stopped) = channel();
         let thread = std::thread::spawn({
             let socket = socket.clone();
-            move || serve(&socket, &stopped, &outcome)
+            move || serve(&socket, &outcome)
         });
-        Self { socket, stop, thread: Some(thread) }
+        Self { socket, thread }
     }
 
     /// The changes that it was told to make.
-    pub(crate) fn end(mut self) -> Vec<Value> {
-        self.stop.send(()).unwrap();
-        // An order of nobody's ends its wait for the next one.
-        exchange(&mut unix(&self.socket), "POST", "/api/v1/device/network/address/confirm", &[], b"").expect(202);
-        self.thread.take().unwrap().join().unwrap()
+    pub(crate) fn end(self) -> Vec<Value> {
+        let path = format!("/api/v1/device/networks/{LAST}");
+        exchange(&mut unix(&self.socket), "DELETE", &path, &[], b"").expect(202);
+        self.thread.join().unwrap()
     }
 }
 
-fn serve(socket: &Path, stopped: &Receiver<()>, outcome: &Value) -> Vec<Value> {
+fn serve(socket: &Path, outcome: &Value) -> Vec<Value> {
     let mut changes = Vec::new();
     loop {
         // The daemon may be killed at the end of a test.
@@ -55,7 +53,7 @@ fn serve(socket: &Path, stopped: &Receiver<()>, outcome: &Value) -> Vec<Value> {
         }
         let order = reply.expect(200);
         answer(socket, &order, outcome).expect(204);
-        if stopped.try_recv().is_ok() {
+        if order["change"] == json!({ "forget": LAST }) {
             return changes;
         }
         changes.push(order["change"].clone());
@@ -191,9 +189,12 @@ fn an_order_outlives_the_vault_and_its_rows_are_kept() {
     daemon.unlock();
     daemon.log_in();
     assert_eq!(daemon.get(&path).expect(200)["state"], "done");
+    // What is written down beside a locked vault does not say who it was; the request does, by which it was asked for.
     let me = daemon.get("/users/me").expect(200)["id"].clone();
-    let told = rows(&daemon, "action=device.network_changed");
-    assert_eq!((&told[0]["actor_id"], &told[0]["detail"]), (&me, &json!("forget")));
+    let ended = rows(&daemon, "action=device.network_changed");
+    assert_eq!((&ended[0]["actor_id"], &ended[0]["detail"]), (&Value::Null, &json!("forget")));
+    let asked = rows(&daemon, &format!("request_id={}", ended[0]["request_id"].as_str().unwrap()));
+    assert!(asked.iter().any(|row| row["action"] == "device.network_asked" && row["actor_id"] == me), "{asked:?}");
     let daemon = daemon.stop_and_restart();
     daemon.get_locally(&path).expect_problem(404, "not_found");
 }
