@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import datetime
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import owner
 
 from harness.phone import INFO, WIFI_CONFIG, Phone
-from harness.setup_client import Enrolment, Json, SetUp
+from harness.setup_client import Enrolment, Failed, Json, SetUp
 
 if TYPE_CHECKING:
     from conftest import WirelessBox
@@ -85,6 +86,16 @@ class Handset:
     def ask_to_claim(self) -> int:
         """Without waiting for the answer."""
         return self.app.ask(9, "claim", **claim_fields())
+
+    def unlock(self, master_password: str) -> Json:
+        """Waits as long as the box asks for after a wrong guess, as every phone does."""
+        while True:
+            try:
+                return self.app.control("unlock", master_password=master_password, limit_s=UNLOCK_LIMIT_S)
+            except Failed as failed:
+                if failed.code != "throttled":
+                    raise
+                time.sleep(failed.failure["retry_after_s"])
 
     def claim(self) -> Json:
         return self.app.control("claim", **claim_fields(), limit_s=CLAIM_LIMIT_S)

@@ -100,9 +100,9 @@ def test_vault_is_unlocked_over_bluetooth(wireless_box: WirelessBox, handset: Ha
     handset.begin_by_key()
     handset.app.welcome_when(lambda welcome: welcome["vault"] == "locked")
     with pytest.raises(Failed) as failed:
-        handset.app.control("unlock", master_password="not-the-master-password", limit_s=UNLOCK_LIMIT_S)
+        handset.unlock("not-the-master-password")
     assert failed.value.code == "wrong_master_password"
-    assert handset.app.control("unlock", master_password=owner.MASTER_PASSWORD, limit_s=UNLOCK_LIMIT_S) == {}
+    assert handset.unlock(owner.MASTER_PASSWORD) == {}
     handset.app.welcome_when(lambda welcome: welcome["vault"] == "unlocked")
 
 

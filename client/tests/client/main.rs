@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     reason = "these are tests; clippy exempts only functions marked #[test]"
 )]
 
