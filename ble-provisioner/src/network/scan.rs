@@ -50,7 +50,7 @@ impl Scanner {
         let all_answered =
             |points: &[AccessPoint]| hidden.iter().all(|name| points.iter().any(|point| point.ssid == *name));
         for _ in 1..HIDDEN_LOOKS {
-            if all_answered(&access_points) {
+            if all_answered(&access_points) || !complete {
                 break;
             }
             complete = self.look(device, hidden).await?;

@@ -200,13 +200,14 @@ async fn a_mixed_network_without_addresses_gets_no_second_chance() {
 #[tokio::test]
 async fn a_hidden_network_is_called_before_and_while_joining() {
     let mut state = state(open_point(b"other", 50), [GOOD.to_vec()]);
-    state.looks.push_back(Look::Ends(vec![1]));
+    // It does not answer the first look, and the second one does not end.
+    state.looks.extend([Look::Ends(vec![1]), Look::Never]);
     let home = Home::new(state).await;
     let request = JoinWifi { hidden: true, ..with_password(b"hid\xff", "password") };
     home.network.connect(&request).await.unwrap();
 
     let state = home.nm.state.borrow();
-    assert_eq!(state.scans, [[b"hid\xff".to_vec()]]);
+    assert_eq!(state.scans, vec![[b"hid\xff".to_vec()]; 2]);
     let wireless = &state.joined[0].0["802-11-wireless"];
     assert_eq!(wireless["hidden"].downcast_ref::<bool>(), Ok(true));
     assert_eq!(Vec::<u8>::try_from(wireless["ssid"].try_clone().unwrap()).unwrap(), b"hid\xff");
