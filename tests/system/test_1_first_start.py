@@ -96,13 +96,15 @@ def test_units_of_ours_are_hardened(box: Box) -> None:
 
 
 def test_only_the_setup_service_may_change_the_network(box: Box) -> None:
-    question = (
+    call = (
         "setpriv --reuid={user} --clear-groups busctl call org.freedesktop.NetworkManager"
-        " /org/freedesktop/NetworkManager org.freedesktop.NetworkManager GetPermissions"
+        " /org/freedesktop/NetworkManager org.freedesktop.NetworkManager {member}"
     )
-    permission = '"org.freedesktop.NetworkManager.settings.modify.system" "yes"'
-    assert permission in box.sh(question.format(user="coffer-ble"))
-    assert permission not in box.sh(question.format(user="coffer"))
+    create = "CheckpointCreate aouu 0 60 0"
+    # It answers with the path of what was made: o "/org/..."
+    made = box.sh(call.format(user="coffer-ble", member=create)).split()[1]
+    box.sh(call.format(user="coffer-ble", member=f"CheckpointDestroy o {made}"))
+    assert box.machine.agent.run(call.format(user="coffer", member=create)).status != 0
 
 
 def test_phone_finds_the_box_by_service_and_name(box: Box) -> None:

@@ -3,6 +3,7 @@
 //! Asking a drive takes a right that the daemon has not; another program asks and leaves the answer in a file. What
 //! cannot be understood is as good as not there.
 
+use std::num::IntErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
@@ -63,7 +64,11 @@ fn figure(value: &Value) -> Option<u64> {
         Value::String(text) => text.clone(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    Some(u64::try_from(text.parse::<u128>().ok()?).unwrap_or(u64::MAX))
+    match text.parse::<u64>() {
+        Ok(number) => Some(number),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(u64::MAX),
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
