@@ -74,7 +74,9 @@ fn what_does_not_read_back_is_found_and_repaired_where_it_can_be() {
     daemon.log_in();
 
     let found = scrub(&daemon);
-    assert_eq!((&found["checked"], &found["faults"], &found["repaired"]), (&json!(6), &json!(4), &json!(1)));
+    assert_eq!((&found["faults"], &found["repaired"]), (&json!(4), &json!(1)));
+    // The fresh copy has a name of its own: whether it is read in the same round is chance.
+    assert!([json!(6), json!(7)].contains(&found["checked"]), "{found}");
     let faults = daemon.get("/storage/faults").expect(200)["items"].clone();
     let expected = [(&gone, "missing"), (&torn, "unreadable"), (&cut, "changed")];
     let expected: Vec<Value> =
