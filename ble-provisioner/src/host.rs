@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use coffer_ble::network::subscribed;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -127,7 +128,7 @@ impl Host {
         let manager = ManagerProxy::new(&self.connection).await.map_err(failed)?;
         let mut ended = manager.receive_job_removed().await.map_err(failed)?;
         // Without it systemd tells nobody about jobs.
-        manager.subscribe().await.map_err(failed)?;
+        subscribed(manager.subscribe().await).map_err(failed)?;
         let job = manager.start_unit(unit, "replace").await.map_err(failed)?;
         while let Some(signal) = ended.next().await {
             let signal = signal.args().map_err(failed)?;

@@ -15,7 +15,7 @@ use zbus::OwnedObjectPath;
 
 use super::{
     bus::Bus,
-    error::NetworkError,
+    error::{NetworkError, subscribed},
     signals::{Listener, Signal},
 };
 
@@ -86,7 +86,7 @@ async fn apply(bus: &Bus) -> Result<(), NetworkError> {
     let manager = bus.service_manager().await.map_err(NetworkError::doing(DOING))?;
     let mut listener = Listener::new(bus).await.map_err(NetworkError::doing(DOING))?;
     // Without it systemd tells nobody about jobs.
-    manager.subscribe().await.map_err(NetworkError::doing(DOING))?;
+    subscribed(manager.subscribe().await).map_err(NetworkError::doing(DOING))?;
     let job = manager.restart_unit(UNIT, "replace").await.map_err(NetworkError::doing(DOING))?;
     let result = timeout(APPLIED_WITHIN, result_of(&mut listener, &job)).await;
     match result.ok().flatten() {

@@ -4,6 +4,14 @@ use std::io;
 
 use coffer_api::{FailureReport, SetupFailure};
 
+/// Takes systemd's answer to `Subscribe`: from the second time on a connection is told that it has that already.
+pub fn subscribed(answer: zbus::Result<()>) -> zbus::Result<()> {
+    match answer {
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".AlreadySubscribed") => Ok(()),
+        answer => answer,
+    }
+}
+
 /// Why not.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {

@@ -38,7 +38,10 @@ use self::{
     scan::Scanner,
     signals::{Listener, Signal},
 };
-pub use self::{clock::Clock, error::NetworkError};
+pub use self::{
+    clock::Clock,
+    error::{NetworkError, subscribed},
+};
 
 /// What the module is told once.
 #[derive(Clone, Debug)]

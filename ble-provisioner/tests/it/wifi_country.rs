@@ -2,6 +2,8 @@
 
 #![expect(clippy::unused_self, reason = "zbus wants methods")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use coffer_api::{BoxDid, ScanWifi, SetupFailure};
 use coffer_ble::network::NetworkError;
 use tokio::sync::watch;
@@ -17,11 +19,23 @@ use crate::{
 struct Systemd {
     result: &'static str,
     restarted: watch::Sender<Vec<String>>,
+    subscribed: AtomicBool,
+}
+
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "org.freedesktop.systemd1")]
+enum SystemdError {
+    #[zbus(error)]
+    ZBus(zbus::Error),
+    AlreadySubscribed(String),
 }
 
 #[interface(name = "org.freedesktop.systemd1.Manager")]
 impl Systemd {
-    fn subscribe(&self) {}
+    fn subscribe(&self) -> Result<(), SystemdError> {
+        let before = self.subscribed.swap(true, Ordering::Relaxed);
+        if before { Err(SystemdError::AlreadySubscribed("Client is already subscribed.".to_owned())) } else { Ok(()) }
+    }
 
     async fn restart_unit(
         &self,
@@ -47,7 +61,7 @@ async fn systemd(home: &Home, result: &'static str) -> (Connection, watch::Recei
     let restarted = watch::Sender::new(Vec::new());
     let seen = restarted.subscribe();
     let connection = connection::Builder::address(home.bus.address.as_str())
-        .serve_at("/org/freedesktop/systemd1", Systemd { result, restarted })
+        .serve_at("/org/freedesktop/systemd1", Systemd { result, restarted, subscribed: AtomicBool::new(false) })
         .name("org.freedesktop.systemd1")
         .build();
     (connection.await.unwrap(), seen)
@@ -83,6 +97,9 @@ async fn a_country_is_stored_and_told_to_the_kernel() {
     assert_eq!(*restarted.borrow(), ["coffer-country.service"]);
     assert_eq!(stored(&home).as_deref(), Some("DE\n"));
     assert_eq!(home.network.country().await.as_deref(), Some("DE"));
+    home.network.set_country("AT").await.unwrap();
+    assert_eq!(stored(&home).as_deref(), Some("AT\n"), "and again");
+    home.network.set_country("DE").await.unwrap();
     let told = status.wait_for(|status| status.country.as_deref() == Some("DE"));
     eventually("the status tells", told).await.unwrap();
 }
