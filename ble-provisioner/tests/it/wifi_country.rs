@@ -1,7 +1,5 @@
 //! No radio without a country, and no country that the kernel was not told.
 
-#![expect(clippy::unused_self, reason = "zbus wants methods")]
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coffer_api::{BoxDid, ScanWifi, SetupFailure};
