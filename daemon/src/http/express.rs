@@ -61,11 +61,10 @@ where
         drop(response);
         let sent = async {
             take(&socket, download.head_bytes).await?;
-            put(&socket, &head).await?;
-            part.send_to(&socket).await
+            part.send_to(&socket, head).await
         };
         if let Err(error) = sent.await {
-            // Clients vanish all the time; an error of the drive is seen by the next scrub, too.
+            // Clients vanish all the time.
             log::debug!(error:% = error; "a download ended early");
             return None;
         }
@@ -151,18 +150,6 @@ async fn take(socket: &TcpStream, length: usize) -> io::Result<()> {
         match socket.try_read(room) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => taken += read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn put(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        socket.writable().await?;
-        match socket.try_write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::response::Response;
+use futures_util::{FutureExt, future};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -142,14 +142,11 @@ impl Server {
         let first_reply = Mutex::new(first_reply);
         let service = service_fn(move |request: Request<Incoming>| {
             let made = first_reply.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let answered = if made.is_none() { Some(answer(request.map(Body::new))) } else { None };
-            async {
-                match (made, answered) {
-                    (Some(reply), _) => Ok(reply),
-                    (None, Some(answered)) => Ok::<_, Infallible>(answered.await),
-                    (None, None) => Ok(Response::default()),
-                }
-            }
+            let reply = match made {
+                Some(reply) => future::Either::Left(future::ready(reply)),
+                None => future::Either::Right(answer(request.map(Body::new))),
+            };
+            reply.map(Ok::<_, Infallible>)
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);

@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256 as Hasher};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -301,49 +301,111 @@ pub(crate) async fn send(lease: &Lease, blob: BlobId, pieces: Vec<Piece>) -> Res
     Ok(match (begin(lease, open).await?, range) {
         (Begun::Whole(bytes), _) => Content::Whole(bytes),
         (Begun::More(source, first), Some(range)) => {
-            Content::OnDrive(OnDrive { lease: lease.clone(), source, first, range })
+            Content::OnDrive(OnDrive::new(lease.clone(), source, first, range))
         }
         (Begun::More(source, first), None) => Content::Stream(read_ahead(lease.clone(), source, first)),
     })
 }
 
 /// A part of a content that was opened, and whose beginning reads back.
+///
+/// The file belongs to a task, which lets go of it when the vault is locked: also while nobody has begun to send yet, because the
+/// client does not read.
 pub(crate) struct OnDrive {
-    lease: Lease,
-    source: Outgoing,
-    first: Bytes,
-    range: Range<u64>,
+    begin: oneshot::Sender<Way>,
+}
+
+/// How a part is sent.
+enum Way {
+    Blocks(mpsc::Sender<Result<Bytes, std::io::Error>>),
+    Socket { socket: Arc<TcpStream>, head: Vec<u8>, done: oneshot::Sender<std::io::Result<()>> },
 }
 
 impl OnDrive {
-    /// Read block after block.
-    fn read_ahead(self) -> mpsc::Receiver<Result<Bytes, std::io::Error>> {
-        read_ahead(self.lease, self.source, self.first)
+    fn new(lease: Lease, source: Outgoing, first: Bytes, range: Range<u64>) -> Self {
+        let (begin, begun) = oneshot::channel();
+        tokio::spawn(async move {
+            let way = tokio::select! {
+                biased;
+                () = lease.locking() => return,
+                way = begun => way,
+            };
+            match way {
+                Ok(Way::Blocks(sender)) => pump(lease, source, first, sender).await,
+                Ok(Way::Socket { socket, head, done }) => {
+                    let sent = send_file(lease, source.file, range, &socket, &head).await;
+                    // Before whoever waits is told: the socket is theirs again.
+                    drop(socket);
+                    let _gone = done.send(sent);
+                }
+                // Nobody wants it any more.
+                Err(_) => {}
+            }
+        });
+        Self { begin }
     }
 
-    /// Sent straight to a socket, without passing through this process. Ends early, by an error, when the vault is locked.
-    pub(crate) async fn send_to(self, socket: &Arc<TcpStream>) -> std::io::Result<()> {
-        let Self { lease, source: Outgoing { file, .. }, mut range, .. } = self;
-        let file = Arc::new(file);
-        let mut locking = std::pin::pin!(lease.locking());
-        while !range.is_empty() {
-            tokio::select! {
-                biased;
-                () = &mut locking => return Err(std::io::ErrorKind::ConnectionAborted.into()),
-                writable = socket.writable() => writable?,
-            }
-            // What is not in memory yet has to be read and decrypted first, which blocks.
-            let (file, socket, lease) = (Arc::clone(&file), Arc::clone(socket), lease.clone());
-            let step = tokio::task::spawn_blocking(move || {
-                let rest = fill(&socket, &file, range);
-                // Locking waits until a running step has ended.
-                drop(lease);
-                rest
-            });
-            range = step.await.map_err(std::io::Error::other)??;
-        }
-        Ok(())
+    /// Read block after block.
+    fn read_ahead(self) -> mpsc::Receiver<Result<Bytes, std::io::Error>> {
+        let (sender, receiver) = mpsc::channel(READ_AHEAD);
+        // Without the task, because the vault is locked, there are no blocks.
+        drop(self.begin.send(Way::Blocks(sender)));
+        receiver
     }
+
+    /// Sent straight to a socket behind `head`, without passing through this process. Ends early, by an error, when the vault
+    /// is locked.
+    pub(crate) async fn send_to(self, socket: &Arc<TcpStream>, head: Vec<u8>) -> std::io::Result<()> {
+        let (done, sent) = oneshot::channel();
+        drop(self.begin.send(Way::Socket { socket: Arc::clone(socket), head, done }));
+        sent.await.unwrap_or_else(|_| Err(std::io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
+async fn send_file(
+    lease: Lease,
+    file: std::fs::File,
+    mut range: Range<u64>,
+    socket: &Arc<TcpStream>,
+    mut head: &[u8],
+) -> std::io::Result<()> {
+    let file = Arc::new(file);
+    let mut locking = std::pin::pin!(lease.locking());
+    while !head.is_empty() || !range.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut locking => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+            writable = socket.writable() => writable?,
+        }
+        if !head.is_empty() {
+            match socket.try_write(head) {
+                Ok(written) => head = head.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            continue;
+        }
+        // What is not in memory yet has to be read and decrypted first, which blocks.
+        let (file, socket, lease) = (Arc::clone(&file), Arc::clone(socket), lease.clone());
+        let step = tokio::task::spawn_blocking(move || {
+            let rest = fill(&socket, &file, range);
+            // Locking waits until a running step has ended.
+            drop((file, lease));
+            rest
+        });
+        range = step.await.map_err(std::io::Error::other)?.inspect_err(|error| {
+            if !is_of_the_client(error) {
+                log::error!(error:% = error; "a stored content does not read back");
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether it is the connection that has an error, and not the file.
+fn is_of_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut)
 }
 
 /// Sends of a file what the socket takes, and gives what is left. Blocks the thread while the file is read.

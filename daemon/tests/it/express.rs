@@ -158,3 +158,24 @@ fn a_client_that_leaves_in_the_middle_holds_nothing_up() {
     daemon.post("/vault/lock", &serde_json::json!({})).expect(200);
     assert_eq!(daemon.children(), Vec::<u32>::new(), "nobody holds a file of the vault");
 }
+
+#[test]
+fn nobody_who_asks_ahead_and_does_not_read_holds_a_file() {
+    let mut daemon = Daemon::unlocked();
+    let file = daemon.upload("f", &content(40_000_000, 7)).expect(201);
+    let path = format!("/files/{}/content", file["id"].as_str().unwrap());
+    let download = ask(&daemon, "GET", &path, "");
+    // One connection in the lane, one that is hyper's.
+    let asked = [vec![download.clone(); 3], vec![ask(&daemon, "GET", "/users/me", ""), download.clone(), download]];
+    let mut streams = Vec::new();
+    for asked in asked {
+        let mut stream = tcp(daemon.address);
+        stream.write_all(&asked.concat()).unwrap();
+        stream.read_exact(&mut vec![0; 100_000]).unwrap();
+        streams.push(stream);
+    }
+    daemon.post("/vault/lock", &serde_json::json!({})).expect(200);
+    assert_eq!(daemon.children(), Vec::<u32>::new(), "nobody holds a file of the vault");
+    let log = daemon.log();
+    assert!(!log.contains("did not end in time"), "{log}");
+}
