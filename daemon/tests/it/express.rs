@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use crate::audit::rows;
 use crate::client::tcp;
 use crate::harness::{Daemon, content};
+use crate::integrity::stored;
 
 /// Longer than what is read at once.
 const LONG: usize = 3_000_001;
@@ -178,4 +179,27 @@ fn nobody_who_asks_ahead_and_does_not_read_holds_a_file() {
     assert_eq!(daemon.children(), Vec::<u32>::new(), "nobody holds a file of the vault");
     let log = daemon.log();
     assert!(!log.contains("did not end in time"), "{log}");
+}
+
+#[test]
+fn a_content_that_breaks_off_in_the_middle_breaks_the_connection_and_is_told() {
+    let mut daemon = Daemon::unlocked();
+    let bytes = content(LONG, 8);
+    let (id, on_disk) = stored(&daemon, "f", &bytes);
+    assert!(daemon.stop().success());
+    let mut damaged = std::fs::read(&on_disk).unwrap();
+    damaged[2_000_000] ^= 1;
+    std::fs::write(&on_disk, damaged).unwrap();
+    let mut daemon = daemon.restart_killed();
+    daemon.unlock();
+    daemon.log_in();
+    let mut stream = tcp(daemon.address);
+    stream.write_all(&ask(&daemon, "GET", &format!("/files/{id}/content"), "")).unwrap();
+    let mut all = Vec::new();
+    // It may end by a reset.
+    let _ = stream.read_to_end(&mut all);
+    let head_end = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    let body = &all[head_end..];
+    assert!(body.len() < 2_000_000 && bytes.starts_with(body), "{} bytes came", body.len());
+    assert!(daemon.log().contains("a stored content does not read back"), "{}", daemon.log());
 }

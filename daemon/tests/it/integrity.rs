@@ -22,7 +22,7 @@ fn on_disk(daemon: &Daemon) -> BTreeSet<PathBuf> {
 }
 
 /// Uploads a file; gives its id and the file of ciphertext that it became.
-fn stored(daemon: &Daemon, name: &str, bytes: &[u8]) -> (String, PathBuf) {
+pub(crate) fn stored(daemon: &Daemon, name: &str, bytes: &[u8]) -> (String, PathBuf) {
     let before = on_disk(daemon);
     let file = id(&daemon.upload(name, bytes).expect(201));
     let mut new: Vec<PathBuf> = on_disk(daemon).difference(&before).cloned().collect();
