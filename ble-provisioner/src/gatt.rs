@@ -121,15 +121,25 @@ fn characteristic(channel: Channel, bridge: &Bridge) -> Characteristic {
 }
 
 fn writing(channel: Channel, bridge: Bridge) -> CharacteristicWrite {
-    let write = move |frame: Vec<u8>, request: CharacteristicWriteRequest| {
+    writes(move |frame, request| {
         let link = link(request.device_address, request.mtu);
-        // Sent before the future is polled, so that frames stay in the order in which BlueZ calls.
-        let sent = bridge.to_sessions.try_send(FromPhone::Frame { link, channel, frame });
-        let outcome = match (request.offset, sent) {
-            (0, Ok(())) => Ok(()),
-            // A frame fits into one write at any MTU.
-            (1.., _) => Err(ReqError::InvalidOffset),
-            (0, Err(_)) => Err(ReqError::Failed),
+        bridge.to_sessions.try_send(FromPhone::Frame { link, channel, frame }).is_ok()
+    })
+}
+
+/// Writes that `take` hears, before BlueZ calls with the next one, and says whether there was room for.
+pub(crate) fn writes(
+    take: impl Fn(Vec<u8>, &CharacteristicWriteRequest) -> bool + Send + Sync + 'static,
+) -> CharacteristicWrite {
+    let write = move |bytes: Vec<u8>, request: CharacteristicWriteRequest| {
+        // Taken before the future is polled, so that they stay in order.
+        let outcome = if request.offset > 0 {
+            // What we take fits into one write, and BlueZ puts long ones together.
+            Err(ReqError::InvalidOffset)
+        } else if take(bytes, &request) {
+            Ok(())
+        } else {
+            Err(ReqError::Failed)
         };
         async move { outcome }.boxed()
     };

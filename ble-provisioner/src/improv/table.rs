@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use bluer::{
     adv::{Advertisement, Type},
     gatt::local::{
-        Application, Characteristic, CharacteristicRead, CharacteristicReadRequest, CharacteristicWrite,
-        CharacteristicWriteMethod, CharacteristicWriteRequest, ReqError, Service,
+        Application, Characteristic, CharacteristicRead, CharacteristicReadRequest, CharacteristicWrite, Service,
     },
 };
 use futures_util::FutureExt;
@@ -80,25 +79,10 @@ fn reading(shown: watch::Receiver<Shown>, value: fn(&Shown) -> Vec<u8>) -> Chara
 }
 
 fn writing(bridge: Bridge) -> CharacteristicWrite {
-    let write = move |bytes: Vec<u8>, request: CharacteristicWriteRequest| {
-        let bytes = Zeroizing::new(bytes);
-        // Sent before the future is polled, so that pieces stay in the order in which BlueZ calls.
-        let outcome = match request.offset {
-            0 => {
-                let wrote = Event::Wrote { from: gatt::peer(request.device_address), bytes };
-                bridge.events.try_send(wrote).map_err(|_| ReqError::Failed)
-            }
-            // BlueZ puts long writes together.
-            1.. => Err(ReqError::InvalidOffset),
-        };
-        async move { outcome }.boxed()
-    };
-    CharacteristicWrite {
-        write: true,
-        write_without_response: true,
-        method: CharacteristicWriteMethod::Fun(Box::new(write)),
-        ..CharacteristicWrite::default()
-    }
+    gatt::writes(move |bytes, request| {
+        let wrote = Event::Wrote { from: gatt::peer(request.device_address), bytes: Zeroizing::new(bytes) };
+        bridge.events.try_send(wrote).is_ok()
+    })
 }
 
 /// What is on the air. Improv wants its UUID and its data in the advert itself, which fills it to the last byte; the name is

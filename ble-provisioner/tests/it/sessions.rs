@@ -333,6 +333,17 @@ async fn bytes_without_a_session_change_nothing_and_give_nothing() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_refused_is_not_heard() {
+    let world = World::new(VaultState::Absent).await;
+    let _program = world.start().await;
+    let (mut phone, _) = world.owner().await;
+    // Any frame that does not belong to its session ends it.
+    assert!(world.bluez.write_from(uuid(Channel::Session), &[3, 0, 0, 0, 1, 0x01], 5).await.is_err());
+    let phones = phone.ask(Channel::Control, json!({"op": "phones"})).await;
+    assert_eq!(phones["phones"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn the_air_shows_no_secret() {
     let world = World::new(VaultState::Absent).await;
     let _program = world.start().await;
