@@ -323,12 +323,12 @@ enum Way {
 
 impl OnDrive {
     fn new(lease: Lease, source: Outgoing, first: Bytes, range: Range<u64>) -> Self {
-        let (begin, begun) = oneshot::channel();
+        let (begin, wish) = oneshot::channel();
         tokio::spawn(async move {
             let way = tokio::select! {
                 biased;
                 () = lease.locking() => return,
-                way = begun => way,
+                way = wish => way,
             };
             match way {
                 Ok(Way::Blocks(sender)) => pump(lease, source, first, sender).await,
