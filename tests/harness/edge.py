@@ -1,7 +1,8 @@
 """The edge of the tunnel, on this host: boxes connect to one port of it, visitors to the other.
 
 Speaks with the stand-in client of tests/guest. As Cloudflare's does, it puts the visitor's address into the request,
-and knows by itself where in the box the tunnel leads.
+knows by itself where in the box the tunnel leads, and notices connections of which nothing is left but its own end: a box
+that lost its power or its network says no goodbye.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 VISITOR = "198.51.100.7"
 _CONNECTION_LIMIT_S = 60.0
+_BEAT_S = 5.0
+_ANSWER_LIMIT_S = 10.0
 _HEAD_LIMIT = 64 * 1024
 
 
@@ -24,7 +27,7 @@ class Edge:
         self.service = "http://127.0.0.1:8000"
         self.host = "box.test"
         self.tokens: list[dict[str, Any]] = []
-        self._idle: queue.Queue[socket.socket] = queue.Queue()
+        self._waiting: queue.Queue[_Visitor] = queue.Queue()
         self._tunnels = _Server(self._on_tunnel)
         self._visitors = _Server(self._on_visitor)
         self.tunnel_port, self.visitor_port = self._tunnels.port, self._visitors.port
@@ -34,27 +37,36 @@ class Edge:
         self._visitors.shutdown()
 
     def _on_tunnel(self, box: socket.socket) -> None:
-        """Registers a connection of the box, which is then kept for a visitor."""
+        """Registers a connection of the box, keeps it alive, and spends it on one visitor."""
         self.tokens.append(json.loads(_read_line(box)))
         box.sendall(b"registered\n")
-        self._idle.put(box)
-
-    def _on_visitor(self, visitor: socket.socket) -> None:
-        head = self._with_edge_headers(_read_head(visitor))
-        box = self._connection()
-        box.sendall(f"{self.service}\n".encode() + head)
-        upward = threading.Thread(target=_copy, args=(visitor, box), daemon=True)
-        upward.start()
-        _copy(box, visitor)
-        box.close()
-
-    def _connection(self) -> socket.socket:
-        """One that still leads to a running box: those of a machine that was switched off are left behind here."""
         while True:
-            box = self._idle.get(timeout=_CONNECTION_LIMIT_S)
-            if _is_open(box):
-                return box
-            box.close()
+            try:
+                visitor = self._waiting.get(timeout=_BEAT_S)
+            except queue.Empty:
+                _beat(box)
+                continue
+            try:
+                _beat(box)
+            except (OSError, ValueError):
+                self._waiting.put(visitor)  # another connection brings him in
+                raise
+            visitor.is_taken.set()
+            self._bring(visitor, box)
+            return
+
+    def _on_visitor(self, connection: socket.socket) -> None:
+        visitor = _Visitor(connection, self._with_edge_headers(_read_head(connection)))
+        self._waiting.put(visitor)
+        if not visitor.is_taken.wait(_CONNECTION_LIMIT_S):
+            connection.close()
+
+    def _bring(self, visitor: _Visitor, box: socket.socket) -> None:
+        box.sendall(f"{self.service}\n".encode() + visitor.head)
+        upward = threading.Thread(target=_copy, args=(visitor.connection, box), daemon=True)
+        upward.start()
+        _copy(box, visitor.connection)
+        box.close()
 
     def _with_edge_headers(self, head: bytes) -> bytes:
         first, *lines = head.rstrip(b"\r\n").split(b"\r\n")
@@ -62,6 +74,12 @@ class Edge:
         kept = [line for line in lines if not line.lower().startswith(replaced)]
         own = f"Host: {self.host}\r\nConnection: close\r\nCF-Connecting-IP: {VISITOR}\r\nX-Forwarded-Proto: https"
         return b"\r\n".join([first, *kept, own.encode(), b"", b""])
+
+
+class _Visitor:
+    def __init__(self, connection: socket.socket, head: bytes) -> None:
+        self.connection, self.head = connection, head
+        self.is_taken = threading.Event()
 
 
 class _Server:
@@ -109,18 +127,13 @@ def _read_head(source: socket.socket) -> bytes:
     return head
 
 
-def _is_open(connection: socket.socket) -> bool:
-    """Nothing may come before a visitor does, so whatever can be read is the end."""
-    connection.setblocking(False)
-    try:
-        connection.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.setblocking(True)
-    return False
+def _beat(box: socket.socket) -> None:
+    """Asks the box for an answer, which only one that still runs and is still reached can give."""
+    box.settimeout(_ANSWER_LIMIT_S)
+    box.sendall(b"beat\n")
+    if _read_line(box) != b"beat\n":
+        raise ValueError("no answer")
+    box.settimeout(None)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,18 +71,39 @@ USUAL = ("tunnel", "--no-autoupdate", "run")
 def test_visitor_reaches_the_service_and_is_named_by_the_edge(tmp_path: Path, service: str) -> None:
     edge, metrics = Edge(), free_port()
     edge.service = service
-    token = base64.b64encode(json.dumps(TOKEN).encode()).decode()
-    with start(tmp_path, edge.tunnel_port, token, metrics, *USUAL) as client:
+    with start(tmp_path, edge.tunnel_port, encoded(TOKEN), metrics, *USUAL) as client:
         for text in ("one", "two"):
-            visitor = http.client.HTTPConnection("127.0.0.1", edge.visitor_port, timeout=30)
-            visitor.request("POST", "/anywhere", body=text, headers={"CF-Connecting-IP": "forged"})
-            reply = json.loads(visitor.getresponse().read())
-            assert reply == {"visitor": VISITOR, "host": "box.test", "body": text}
+            assert ask(edge, text) == {"visitor": VISITOR, "host": "box.test", "body": text}
         assert edge.tokens[0] == TOKEN
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/ready") as ready:
             assert json.load(ready)["readyConnections"] > 0
         client.kill()
     edge.close()
+
+
+def test_box_that_vanished_without_a_goodbye_keeps_nobody_waiting(tmp_path: Path, service: str) -> None:
+    edge = Edge()
+    edge.service = service
+    usual = (tmp_path, edge.tunnel_port, encoded(TOKEN))
+    with start(*usual, free_port(), *USUAL) as gone:
+        ask(edge, "one")
+        # Its connections stay open, with nobody behind them.
+        gone.send_signal(signal.SIGSTOP)
+        with start(*usual, free_port(), *USUAL) as back:
+            assert ask(edge, "two")["body"] == "two"
+            back.kill()
+        gone.kill()
+    edge.close()
+
+
+def ask(edge: Edge, text: str) -> dict[str, str]:
+    visitor = http.client.HTTPConnection("127.0.0.1", edge.visitor_port, timeout=60)
+    visitor.request("POST", "/anywhere", body=text, headers={"CF-Connecting-IP": "forged"})
+    return dict(json.loads(visitor.getresponse().read()))
+
+
+def encoded(token: dict[str, str]) -> str:
+    return base64.b64encode(json.dumps(token).encode()).decode()
 
 
 @pytest.mark.parametrize("token", ["", "bm90IEpTT04=", "ct_not-base64", base64.b64encode(b'{"a": ""}').decode()])
@@ -98,8 +120,7 @@ def test_token_in_the_arguments_is_refused(tmp_path: Path) -> None:
 def test_ready_says_no_without_an_edge(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         metrics = free_port()
-        token = base64.b64encode(json.dumps(TOKEN).encode()).decode()
-        with start(tmp_path, silent.getsockname()[1], token, metrics, *USUAL) as client:
+        with start(tmp_path, silent.getsockname()[1], encoded(TOKEN), metrics, *USUAL) as client:
             silent.accept()
             visitor = http.client.HTTPConnection("127.0.0.1", metrics, timeout=30)
             visitor.request("GET", "/ready")
