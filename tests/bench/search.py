@@ -90,7 +90,7 @@ def _questions(words: Words, folders: list[str]) -> dict[str, Callable[[int], st
 
 
 def _fill(box: Box, session: Session, words: Words, files: int) -> list[str]:
-    folders, lock = [], threading.Lock()
+    folders = []
     with box.client() as client:
         for number in range(FOLDERS):
             body = {"name": f"folder {number}"}
@@ -99,30 +99,40 @@ def _fill(box: Box, session: Session, words: Words, files: int) -> list[str]:
             if number % PRIVATE_EVERY == 0:
                 path = f"/api/v1/folders/{folder}/access"
                 client.call("PUT", path, {"private": True}, box.token).expect(HTTPStatus.OK)
-    numbers = iter(range(files))
-    failures: list[Exception] = []
+    lock = threading.Lock()
 
-    def upload() -> None:
+    def upload(client: Client, number: int) -> None:
+        with lock:
+            name, text = f"{words.some(NAME_WORDS)} {number}.txt", words.some(TEXT_WORDS)
+        _upload(client, session.token(), folders[number % FOLDERS], name, text, tagged=number % TAGGED_EVERY == 0)
+
+    by_many(box, upload, files)
+    return folders
+
+
+def by_many(box: Box, work: Callable[[Client, int], None], count: int) -> None:
+    """Does something for each number below `count`, with a connection for each of several who work at once."""
+    numbers, lock, failures = iter(range(count)), threading.Lock(), []
+
+    def go_on() -> None:
         try:
             with box.client() as client:
                 while not failures:
                     with lock:
                         number = next(numbers, None)
-                        name, text = f"{words.some(NAME_WORDS)} {number}.txt", words.some(TEXT_WORDS)
                     if number is None:
                         return
-                    _upload(client, session.token(), folders[number % FOLDERS], name, text, tagged=number % TAGGED_EVERY == 0)
+                    work(client, number)
         except Exception as error:  # the other threads stop, and the caller tells
             failures.append(error)
 
-    threads = [threading.Thread(target=upload) for _ in range(UPLOADERS)]
+    threads = [threading.Thread(target=go_on) for _ in range(UPLOADERS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failures:
         raise failures[0]
-    return folders
 
 
 def _upload(client: Client, token: str, folder: str, name: str, text: str, *, tagged: bool) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.box import Box, Client, Unexpected
 from bench.measurements import Line, Quantiles
-from bench.search import Session
+from bench.search import Session, by_many
 
 MIB = 1024 * 1024
 ROUNDS = 5
@@ -80,8 +80,7 @@ def one_large_folder(box: Box, files: int) -> Iterator[Line]:
     with box.client() as client:
         folders = {count: _folder(client, session.token(), f"of {count}") for count in (FEW, files)}
         for count, folder in folders.items():
-            for number in range(count):
-                _store(client, session.token(), folder, f"file {number}")
+            by_many(box, lambda client, number, f=folder: _store(client, session.token(), f, f"file {number}"), count)
         times: dict[str, dict[int, list[float]]] = {}
         for number in range(ASKED):
             for count, folder in folders.items():
