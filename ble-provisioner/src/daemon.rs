@@ -18,6 +18,8 @@ use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 pub(crate) const SOON: Duration = Duration::from_secs(2);
 /// What may hash a password and mount a vault, on a busy box.
 pub(crate) const PATIENTLY: Duration = Duration::from_mins(1);
+/// What must not be given up: the answer holds what is told only once.
+pub(crate) const TO_THE_END: Duration = Duration::from_mins(5);
 /// The longest answer is a list of problems.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 

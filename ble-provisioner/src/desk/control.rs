@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{Asker, Desk, INVITATION, Invitation, Outcome, lock};
 use crate::{
-    daemon::{PATIENTLY, SOON},
+    daemon::{PATIENTLY, SOON, TO_THE_END},
     errors::{self, SetupErrorFrom},
     host,
     phones::{Phone, PhoneName},
@@ -98,7 +98,7 @@ impl Desk {
             Ok(store.set_phones(phones)?)
         })
         .await?;
-        let created: VaultCreated = self.daemon.send(Method::POST, "/api/v1/vault", &vault, PATIENTLY).await?;
+        let created: VaultCreated = self.daemon.send(Method::POST, "/api/v1/vault", &vault, TO_THE_END).await?;
         Ok(json!(created))
     }
 

@@ -15,8 +15,8 @@ use crate::{
     wire::Claimed,
 };
 
-/// Making a vault is meant to be slow.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// A vault is made, and the recovery key comes in the answer and never again: longer than the box tries.
+const PATIENCE: Duration = Duration::from_mins(6);
 
 /// The answers that a claim needs.
 pub(super) struct Claim {

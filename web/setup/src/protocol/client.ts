@@ -22,8 +22,10 @@ import type { Session } from "./session.ts";
 const QUICK_S = 30;
 // A network has 90 s to take the box in.
 const CONNECT_S = 120;
-// Keys are derived from passwords, and a vault is made.
+// Keys are derived from passwords.
 const VAULT_S = 120;
+// A vault is made, and the recovery key comes in the answer and never again: longer than the box tries.
+const CLAIM_S = 360;
 
 export interface Enterprise {
   method: "peap" | "ttls";
@@ -130,7 +132,7 @@ export class Client {
 
   // The recovery key, which the box shows this once.
   async claim(claim: Claim): Promise<string> {
-    const reply = object(await this.#control("claim", claim, VAULT_S));
+    const reply = object(await this.#control("claim", claim, CLAIM_S));
     return text(reply["recovery_key"]) ?? "";
   }
 
