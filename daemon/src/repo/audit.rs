@@ -199,7 +199,8 @@ fn hook_error(error: DatabaseError) -> HookError {
         | DatabaseError::Busy
         | DatabaseError::Conflict
         | DatabaseError::Value(_)
-        | DatabaseError::Panicked => HookError::Hook(error.to_string()),
+        | DatabaseError::Panicked
+        | DatabaseError::NotCommitted => HookError::Hook(error.to_string()),
     }
 }
 

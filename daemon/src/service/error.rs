@@ -209,7 +209,8 @@ impl From<DatabaseError> for Error {
             error @ (DatabaseError::Corrupt(_)
             | DatabaseError::Sqlite(_)
             | DatabaseError::Value(_)
-            | DatabaseError::Panicked) => Self::internal("database", error),
+            | DatabaseError::Panicked
+            | DatabaseError::NotCommitted) => Self::internal("database", error),
         }
     }
 }

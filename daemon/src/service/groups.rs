@@ -154,6 +154,7 @@ fn name_taken(error: DatabaseError) -> Error {
         | DatabaseError::Corrupt(_)
         | DatabaseError::Sqlite(_)
         | DatabaseError::Value(_)
-        | DatabaseError::Panicked) => error.into(),
+        | DatabaseError::Panicked
+        | DatabaseError::NotCommitted) => error.into(),
     }
 }
