@@ -94,7 +94,9 @@ export class Radio {
         this.#connected = true;
       }
       if (event.type === "disconnection") this.#gone();
-      void this.#send("BluetoothEmulation.simulateGATTOperationResponse", { address: ADDRESS, type: event.type, code: 0 });
+      const response = { address: ADDRESS, type: event.type, code: 0 };
+      // The radio may be off by now: the last connection ends with its page.
+      void this.#send("BluetoothEmulation.simulateGATTOperationResponse", response).catch(() => undefined);
     });
     this.#on("BluetoothEmulation.characteristicOperationReceived", (operation: Operation) => void this.#operate(operation));
   }
