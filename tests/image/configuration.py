@@ -124,7 +124,7 @@ def check_package_is_content() -> None:
             raise Skipped("check-package needs python-magic and flake8, which cannot be installed here")
         (venv / "complete").touch()
     files = [path for path in BUILDROOT.rglob("*") if path.is_file() and path.suffix != ".patch"]
-    environment = {"PATH": f"{venv}/bin:/usr/bin:/bin"}
+    environment = {"PATH": f"{venv}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     said = run(venv / "bin/python", tree / "utils/check-package", "-b", *files, environment=environment)
     assert said.returncode == 0, said.stdout + said.stderr
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from image.checks import BUILDROOT, PROJECT, succeed
 
 _COMMON = BUILDROOT / "board/coffer/common"
-# systemd-analyze counts in tenths: 20 is the 2.0 of the requirement. Two units are above it, for what they are there for.
+# systemd-analyze counts in tenths: 20 is the 2.0 of the requirement. Three units are above it, for what they are there for.
 _EXPOSURE_LIMIT = 20
 _EXCEPTIONS = {
     # Makes the vault's private mount: namespaces, mount and /dev/fuse (docs/decisions/0002-private-mount-namespace.md).
     "cofferd.service": 24,
     # Mounts for everybody to see, so it runs without a mount namespace, and without the lines that need one.
     "coffer-machine-id.service": 30,
+    # Restarts the box, mounts the partition with autoboot.txt, and asks the daemon over loopback.
+    "coffer-slot-good.service": 21,
 }
 
 
