@@ -41,6 +41,7 @@ def checks() -> Iterator[tuple[str, Callable[[], None]]]:
     yield "the gate lets a healthy slot start from then on", the_gate_passes_what_is_healthy
     for what, document in _AILMENTS.items():
         yield f"the gate sends back a slot where {what}", partial(the_gate_sends_back, document)
+    yield "the gate sends back a slot whose clock is older than its image", the_gate_looks_at_the_clock
     yield "the gate holds against a slot only what was well before", the_gate_compares
     yield "the gate begins a trial again that was cut off", the_gate_begins_again
 
@@ -301,7 +302,9 @@ def _wrap(box: _Box) -> None:
 # The gate, with a daemon and a systemd that say what the test wants.
 
 
-def _gate(box: _Box, document: str, *, limit_s: int = 1, healthy_s: int = 0) -> tuple[int, bool, str]:
+def _gate(
+    box: _Box, document: str, *, limit_s: int = 1, healthy_s: int = 0, image_time_s: int = 1
+) -> tuple[int, bool, str]:
     """Status, whether it restarted the box, and what it said."""
     (box.root / "health").write_text(document)
     box.program("busybox", f"cat {box.root / 'health'}")
@@ -309,7 +312,7 @@ def _gate(box: _Box, document: str, *, limit_s: int = 1, healthy_s: int = 0) -> 
     restarted.unlink(missing_ok=True)
     box.program("systemctl", f'if [ "$1" = reboot ]; then touch {restarted}; else echo 6f1d; fi')
     (box.root / "os-release").touch()
-    os.utime(box.root / "os-release", (1, 1))
+    os.utime(box.root / "os-release", (image_time_s, image_time_s))
     environment = {
         **box.environment, "COFFER_SLOT_HEALTHY_S": str(healthy_s), "COFFER_SLOT_LIMIT_S": str(limit_s),
         "COFFER_SLOT_PAUSE_S": "0.2", "COFFER_SLOT_IMAGE_FILE": str(box.root / "os-release"),
@@ -353,6 +356,15 @@ def the_gate_sends_back(document: str) -> None:
         status, restarted, said = _gate(box, _HEALTHY)
         assert (status, restarted) == (0, False), said
         assert box.look()[:4] == ("A", "A", "good", "bad"), box.look()
+
+    _with_box(check)
+
+
+def the_gate_looks_at_the_clock() -> None:
+    def check(box: _Box) -> None:
+        _on_trial(box)
+        status, restarted, said = _gate(box, _HEALTHY, image_time_s=2**32)
+        assert (status, restarted) == (0, True) and "clock" in said, said
 
     _with_box(check)
 
