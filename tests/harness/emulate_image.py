@@ -1,4 +1,4 @@
-"""A built image for a person at a terminal: the card is a copy, the drive is blank, the console has systemd's debug shell."""
+"""A built image for a person at a terminal: the card is a copy, the drive blank, the console systemd's debug shell."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PORT = 8000
 _NVME_SIZE = 16 * 1024**3
 _CARD_SIZE = 8 * 1024**3
 # The image lets nobody but itself reach the port of plain HTTP. QEMU's forwarding is a neighbour, so a unit that comes
-# from outside the image opens it for this emulation (systemd.system-credentials(7)); fw_cfg has room for short names only.
+# from outside the image opens it for this emulation (systemd.system-credentials(7)). fw_cfg has room for short names.
 _OPENING = """\
 [Unit]
-After=nftables.service
+After=coffer-firewall.service
 [Service]
 Type=oneshot
 ExecStart=/usr/sbin/nft insert rule inet coffer input tcp dport 8000 accept
@@ -48,14 +48,16 @@ def main() -> None:
         *lan(_PORT, isolated=False), "-device", "virtio-rng-pci", "-device", "i6300esb",
         "-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console",
     ]  # fmt: skip
-    print(f"Slot {start.slot}. Coffer will answer on http://127.0.0.1:{_PORT}/docs. Ctrl-A X pulls the plug.", flush=True)
+    print(
+        f"Slot {start.slot}. Coffer will answer on http://127.0.0.1:{_PORT}/docs. Ctrl-A X pulls the plug.", flush=True
+    )
     os.execvp(arguments[0], arguments)
 
 
 def _flash(source: Path, card: Path) -> None:
     """As onto a real card: the image at its beginning, and room after it."""
-    opened = lzma.open(source) if source.suffix == ".xz" else open(source, "rb")
-    with opened as packed, open(card.with_suffix(".new"), "wb") as copy:
+    opener = lzma.open if source.suffix == ".xz" else open
+    with opener(source, "rb") as packed, open(card.with_suffix(".new"), "wb") as copy:
         shutil.copyfileobj(packed, copy, 1024 * 1024)
         copy.truncate(_CARD_SIZE)
     card.with_suffix(".new").rename(card)

@@ -91,7 +91,14 @@ _leftovers: list[Path] = []
 def _make(board: str, *words: str) -> str:
     copy = _patched()
     return succeed(
-        "make", "-s", "--no-print-directory", "-C", copy / "tree", f"O={copy / board}", f"BR2_EXTERNAL={BUILDROOT}", *words
+        "make",
+        "-s",
+        "--no-print-directory",
+        "-C",
+        copy / "tree",
+        f"O={copy / board}",
+        f"BR2_EXTERNAL={BUILDROOT}",
+        *words,
     )
 
 
@@ -143,7 +150,7 @@ def users_are_expected() -> None:
 
 
 def kernel_options_survive(board: str) -> None:
-    """The final .config of a kernel that is at hand, of the same line as the board's: that of the Pi has bcm2712_defconfig."""
+    """The final .config of a kernel of the board's line that is at hand: the Pi's has bcm2712_defconfig."""
     chosen = os.environ.get("LINUX_DIR")
     if not chosen:
         raise Skipped("no kernel source at hand (LINUX_DIR); a build checks it before it makes the image")
@@ -155,7 +162,9 @@ def kernel_options_survive(board: str) -> None:
         final = Path(scratch, ".config")
         if board == "rpi5":
             if not (linux / "arch/arm64/configs/bcm2712_defconfig").is_file():
-                raise Skipped("LINUX_DIR is not the kernel of Raspberry Pi; a build checks it before it makes the image")
+                raise Skipped(
+                    "LINUX_DIR is not the kernel of Raspberry Pi; a build checks it before it makes the image"
+                )
             succeed(*kernel, "bcm2712_defconfig")
             fragments.insert(0, _tree() / "board/raspberrypi/linux-4k-page-size.fragment")
         else:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import image
-
 from image.checks import BUILDROOT, PROJECT, Skipped, need, run, succeed
 
 _RULES = PROJECT / "overlay/etc/nftables.conf"
@@ -47,7 +46,10 @@ try:
     names.bind(("0.0.0.0", 5353))
     names.settimeout(2)
     for source, target in (("192.168.7.2", "192.168.7.1"), ("203.0.113.2", "203.0.113.1")):
-        send = "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b'x', (sys.argv[2], 5353))"
+        send = (
+            "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+            "s.bind((sys.argv[1], 0)); s.sendto(b'x', (sys.argv[2], 5353))"
+        )
         subprocess.run([*inside, sys.executable, "-c", send, source, target], check=True)
         try:
             names.recv(1)
@@ -99,8 +101,8 @@ def _card(scratch: str, signature: str = "0xc0ffe5d1") -> Path:
     text = "\n".join(line for line in text.splitlines() if not line.strip().startswith("image = "))
     (folder / "genimage.cfg").write_text(text)
     (folder / "root").mkdir()
-    succeed("genimage", "--rootpath", folder / "root", "--tmppath", folder / "tmp", "--inputpath", folder, "--outputpath", folder,
-            "--config", folder / "genimage.cfg")  # fmt: skip
+    paths = ("--rootpath", folder / "root", "--tmppath", folder / "tmp", "--inputpath", folder, "--outputpath", folder)
+    succeed("genimage", *paths, "--config", folder / "genimage.cfg")
     card = folder / "coffer.img"
     os.truncate(card, 4 * 1024**3)
     return card

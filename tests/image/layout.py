@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from harness import image
-
 from image.checks import BUILDROOT, PATH, PROJECT, need, run, succeed
 
 _COMMON = BUILDROOT / "board/coffer/common"
@@ -42,7 +41,7 @@ class _Build:
         # Both take minutes on a large card, and what they do is theirs.
         self.programs = Path(scratch) / f"{name}-programs"
         self.programs.mkdir()
-        for program, script in (("xz", 'for file; do :; done; : >"$file.xz"'), ("bmaptool", ": >\"$4\"")):
+        for program, script in (("xz", 'for file; do :; done; : >"$file.xz"'), ("bmaptool", ': >"$4"')):
             (self.programs / program).write_text(f"#!/bin/sh\n{script}\n")
             (self.programs / program).chmod(0o755)
 
@@ -104,8 +103,8 @@ def the_root_is_sealed() -> None:
         root_hash = (build.images / "root.hash").read_text().strip()
         for slot, number in (("a", "05"), ("b", "06")):
             line = (build.images / f"boot/cmdline-{slot}.txt").read_text()
-            found = re.search(r'dm-mod\.create="coffer-root,,,ro,0 (\d+) verity 1 (\S+) (\S+) 4096 4096 (\d+) (\d+) sha256 '
-                              r'(\w+) (\w+) 1 panic_on_corruption"', line)  # fmt: skip
+            words = r"0 (\d+) verity 1 (\S+) (\S+) 4096 4096 (\d+) (\d+) sha256 (\w+) (\w+) 1 panic_on_corruption"
+            found = re.search(rf'dm-mod\.create="coffer-root,,,ro,{words}"', line)
             assert found, line
             sectors, data, tree, blocks, start, said_hash, salt = found.groups()
             assert data == tree == f"PARTUUID={_SIGNATURE}-{number}", line
@@ -113,8 +112,9 @@ def the_root_is_sealed() -> None:
             assert said_hash == root_hash, line
             # The kernel's limit on this architecture; what is beyond is cut off in silence.
             assert len(line) < 2048 and "\n" not in line.strip(), len(line)
-        check = ("veritysetup", "verify", "--no-superblock", "--hash=sha256", f"--data-blocks={blocks}", "--data-block-size=4096",
-                 "--hash-block-size=4096", f"--hash-offset={plain.stat().st_size}", f"--salt={salt}", root, root, root_hash)  # fmt: skip
+        blocks_of_4k = ("--data-block-size=4096", "--hash-block-size=4096", f"--data-blocks={blocks}")
+        options = ("--no-superblock", "--hash=sha256", f"--hash-offset={plain.stat().st_size}", f"--salt={salt}")
+        check = ("veritysetup", "verify", *options, *blocks_of_4k, root, root, root_hash)
         succeed(*check)
         with open(root, "r+b") as changed:
             changed.seek(5000)

@@ -11,7 +11,7 @@ from pathlib import Path
 from image.checks import BUILDROOT, PROJECT, succeed
 
 _COMMON = BUILDROOT / "board/coffer/common"
-# systemd-analyze counts in tenths: 20 is the 2.0 of the requirement. Three units are above it, for what they are there for.
+# systemd-analyze counts in tenths: 20 is the 2.0 of the requirement. Three are above it, for what they are there for.
 _EXPOSURE_LIMIT = 20
 _EXCEPTIONS = {
     # Makes the vault's private mount: namespaces, mount and /dev/fuse (docs/decisions/0002-private-mount-namespace.md).
@@ -41,7 +41,9 @@ def every_file_has_one_road() -> None:
         succeed(PROJECT / "systemd/install", root)
         units = _files(root)
     overlay = _files(PROJECT / "overlay")
-    programs = set(re.findall(r"^COFFER_PROGRAMS = (.*)$", (BUILDROOT / "package/coffer/coffer.mk").read_text(), re.MULTILINE))
+    programs = set(
+        re.findall(r"^COFFER_PROGRAMS = (.*)$", (BUILDROOT / "package/coffer/coffer.mk").read_text(), re.MULTILINE)
+    )
     programs = {f"usr/bin/{name}" for line in programs for name in line.split()}
     computed = set(re.findall(r'"\$target/([\w./-]+)"', (_COMMON / "post-build").read_text()))
     roads = {"systemd/install": units, "overlay": overlay, "package": programs, "post-build": computed}
@@ -51,7 +53,11 @@ def every_file_has_one_road() -> None:
             both = files & others
             assert name == other or not both, f"by {name} and by {other}: {sorted(both)}"
     # What an overlay brings keeps the mode that git knows: none is a program.
-    modes = [path for path in (PROJECT / "overlay").rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o111]
+    modes = [
+        path
+        for path in (PROJECT / "overlay").rglob("*")
+        if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o111
+    ]
     assert not modes, modes
 
 
@@ -59,7 +65,13 @@ def post_build_computes() -> None:
     """Static files belong into overlay/: post-build may only write what depends on the build."""
     text = (_COMMON / "post-build").read_text()
     written = set(re.findall(r'(?:>|install -m 0644 "\$COFFER_KEYRING" |ln -sf \S+ )"\$target/([\w./-]+)"', text))
-    allowed = {"usr/lib/os-release", "etc/os-release", "etc/rauc/system.conf", "usr/share/coffer/update-keyring.pem", "etc/machine-id"}
+    allowed = {
+        "usr/lib/os-release",
+        "etc/os-release",
+        "etc/rauc/system.conf",
+        "usr/share/coffer/update-keyring.pem",
+        "etc/machine-id",
+    }
     assert written == allowed, written ^ allowed
 
 

@@ -1,4 +1,4 @@
-"""The slot logic, on folders that stand for the card and the firmware; and the power cut after every single write of it."""
+"""The slot logic, on folders that stand for the card and the firmware; with a power cut around every write of it."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ class _Box:
         return self.restart()
 
     def look(self) -> tuple[str, str, str, str, list[str]]:
-        states = [self.says("get-state", slot) for slot in "AB"]
+        a, b = (self.says("get-state", slot) for slot in "AB")
         files = sorted(path.name for path in self.state.iterdir() if path.suffix != ".new")
-        return self.says("get-primary"), self.says("get-current"), *states, files
+        return self.says("get-primary"), self.says("get-current"), a, b, files
 
     def updated(self) -> None:
         """What RAUC calls around writing the other slot."""
@@ -217,7 +217,14 @@ def the_firmware_goes_first() -> None:
 def nonsense_is_refused() -> None:
     def check(box: _Box) -> None:
         before = box.look()
-        for words in ((), ("get-state",), ("get-state", "C"), ("set-primary", "../x"), ("set-state", "A", "fine"), ("boot",)):
+        for words in (
+            (),
+            ("get-state",),
+            ("get-state", "C"),
+            ("set-primary", "../x"),
+            ("set-state", "A", "fine"),
+            ("boot",),
+        ):
             assert box.call(*words).returncode == 1, words
         assert box.look() == before
         (box.selector / "autoboot.txt").write_text("[all]\nboot_partition=7\n")
@@ -264,7 +271,7 @@ _OPERATIONS: Sequence[tuple[str, Callable[[_Box], None], tuple[str, ...]]] = (
 
 
 def cut_after_every_write(prepare: Callable[[_Box], None], words: tuple[str, ...]) -> None:
-    """Whatever was written by then, the box starts, in a slot that had proved itself, and the operation ends when repeated."""
+    """The box starts whatever was written by then, in a slot that proved itself; repeating the operation ends it."""
     with tempfile.TemporaryDirectory() as scratch:
         uncut = _Box(scratch)
         _wrap(uncut)
