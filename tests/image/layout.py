@@ -199,6 +199,10 @@ def a_bundle_is_signed() -> None:
         said = succeed("rauc", "info", f"--keyring={keys / 'ca.pem'}", bundle)
         assert "coffer-rpi5" in said and "1.2.3" in said and "verity" in said, said
         assert run("rauc", "info", f"--keyring={strangers / 'ca.pem'}", bundle).returncode != 0, "a stranger's passed"
+        # As a box reads it, with the slots that its image names.
+        system = (_COMMON / "rauc-system.conf").read_text().replace("@BOARD@", "rpi5")
+        (Path(scratch) / "system.conf").write_text(re.sub(r"(?m)^path=.*", f"path={keys / 'ca.pem'}", system))
+        assert "1.2.3" in succeed("rauc", f"--conf={Path(scratch) / 'system.conf'}", "info", bundle)
         changed = Path(scratch) / "changed.raucb"
         shutil.copy(bundle, changed)
         with open(changed, "r+b") as file:
