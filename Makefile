@@ -1,6 +1,6 @@
 # The front door. Each target is one line; what it does is in scripts/, and says so at its top.
 
-.PHONY: help run check test bench cross emulate clean
+.PHONY: help run check test bench cross image emulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ bench: ## measure the daemon on this machine, with targets beside the numbers; n
 cross: ## build the appliance's programs for aarch64, into build/aarch64/
 	@scripts/cross
 
-emulate: ## boot the appliance in QEMU, with a serial console and port 8000
-	@scripts/emulate
+image: ## build the SD card's image with Buildroot, into build/image/; BOARD=qemu_aarch64 the emulator's
+	@scripts/image $(BOARD)
+
+emulate: ## boot the appliance in QEMU, with a serial console and port 8000; IMAGE=FILE boots that image
+	@scripts/emulate $(IMAGE)
 
 clean: ## delete what was built; never ./var/, which holds your data
 	@scripts/clean

@@ -1,0 +1,1 @@
+"""The checks of `tests/check-image`, by what they look at."""
