@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::patch::present;
+use crate::sealing::EncryptionMethod;
 
 /// A stored file. Its bytes are at `content` below it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -17,6 +18,11 @@ use crate::patch::present;
     "size_bytes": 2_481_152,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "media_type": "image/jpeg",
+    "encryption_method": "server-user",
+    "encryption_version": 2,
+    "encrypted_size_bytes": 2_487_800,
+    "key_id": "5f0c1d9ab2e34478",
+    "key_generation": 1,
     "thumbnail": { "state": "ready", "reason": null },
     "created_at": "2026-11-21T09:30:00Z",
     "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
@@ -38,6 +44,16 @@ pub struct File {
     pub sha256: String,
     /// What the content is, by its first bytes and else by the name.
     pub media_type: String,
+    /// Who can open the content where it is stored.
+    pub encryption_method: EncryptionMethod,
+    /// The format: 1 is Storm Cloud's, 2 is ours, 0 the client's own; null when it is not sealed.
+    pub encryption_version: Option<u8>,
+    /// The length of what is stored; null when it is not sealed.
+    pub encrypted_size_bytes: Option<u64>,
+    /// The name of the key it is sealed with, when the box knows it.
+    pub key_id: Option<String>,
+    /// Which key of that name.
+    pub key_generation: Option<u32>,
     /// What became of the small pictures of its content; null when files of its kind have none.
     pub thumbnail: Option<Thumbnail>,
     /// When it was stored first.
@@ -119,6 +135,11 @@ pub struct PlaceFile {
     "size_bytes": 2_481_152,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "media_type": "image/jpeg",
+    "encryption_method": "server-user",
+    "encryption_version": 2,
+    "encrypted_size_bytes": 2_487_800,
+    "key_id": "5f0c1d9ab2e34478",
+    "key_generation": 1,
     "created_at": "2026-11-21T09:30:00Z",
     "created_by": "01a1fd16-0d2c-7aa1-9c55-0f5a3d9be0c1",
 }))]
@@ -131,6 +152,16 @@ pub struct Revision {
     pub sha256: String,
     /// What the content is.
     pub media_type: String,
+    /// Who can open the content where it is stored.
+    pub encryption_method: EncryptionMethod,
+    /// The format: 1 is Storm Cloud's, 2 is ours, 0 the client's own; null when it is not sealed.
+    pub encryption_version: Option<u8>,
+    /// The length of what is stored; null when it is not sealed.
+    pub encrypted_size_bytes: Option<u64>,
+    /// The name of the key it is sealed with, when the box knows it.
+    pub key_id: Option<String>,
+    /// Which key of that name.
+    pub key_generation: Option<u32>,
     /// When it was stored.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

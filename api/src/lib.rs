@@ -16,6 +16,7 @@ mod page;
 mod patch;
 mod problem;
 mod registrar;
+mod sealing;
 mod search;
 mod second_factors;
 mod secret;
@@ -61,6 +62,10 @@ pub use problem::{FieldProblem, Problem, ProblemCode};
 pub use registrar::{
     ClaimTicket, DeviceToken, IssueDeviceToken, RegisterDevice, RegisteredDevice, RegisteredDevices, RegistrarCode,
     RegistrarHealth, RegistrarProblem, Registration, RegistrationState,
+};
+pub use sealing::{
+    BeginSealingJob, Encryption, EncryptionMethod, EncryptionMode, SealingFinding, SealingJob, SealingJobKind,
+    SealingJobState, SealingKey, SetEncryption,
 };
 pub use search::{SearchResult, SearchResults, Snippet, SnippetPart, SnippetSource};
 pub use second_factors::{

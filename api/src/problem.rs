@@ -118,6 +118,12 @@ pub enum ProblemCode {
     ThumbnailUnsupported,
     /// 422: the picture moves, is damaged or too large, or has a format that is not turned.
     PictureNotTurned,
+    /// 409: something is not sealed, or new contents are not.
+    NotAllSealed,
+    /// 409: work on the sealed files goes on already.
+    JobRunning,
+    /// 409: the vault holds sealed contents only.
+    OnlySealed,
     /// 412: it is not what the caller has seen, as `If-Match` or `If-None-Match` says.
     PreconditionFailed,
     /// 428: say by `If-Match` what you have seen.
@@ -152,6 +158,8 @@ pub enum ProblemCode {
     Internal,
     /// 500: a stored file does not read back.
     Damaged,
+    /// 500: a stored file is sealed, and does not open.
+    DecryptionFailed,
     /// 503: too much to do right now.
     Busy,
     /// 503: the service that manages the box's network does not answer.

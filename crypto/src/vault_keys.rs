@@ -3,7 +3,7 @@
 //! The file is one line of JSON. Each slot wraps the same 256-bit unlock key under a key that scrypt (RFC 7914) makes
 //! from something a person has: the master password, or the printed recovery key. The unlock key seals the payload
 //! (the gocryptfs passphrase, the token key, the envelope root key) and authenticates the file as a whole, so that no
-//! slot can be added, removed or exchanged by somebody who cannot open one. Changing slots never touches the payload.
+//! slot can be added, removed or exchanged by somebody who cannot open one. Changing slots never touches the payload; a new root key changes nothing else.
 //!
 //! | Step | Definition |
 //! |---|---|
@@ -152,9 +152,12 @@ pub struct Payload {
     /// Signs access tokens (HMAC-SHA-256).
     #[serde(with = "base64_array")]
     pub token_key: [u8; 32],
-    /// Reserved for the keys of server-side file encryption, so that old vaults already have it.
+    /// Wraps the keys of sealed files.
     #[serde(with = "base64_array")]
     pub envelope_root_key: [u8; 32],
+    /// The one before, while keys are being wrapped anew: some may be under this one still.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_key")]
+    pub previous_envelope_root_key: Option<[u8; 32]>,
 }
 
 impl Payload {
@@ -165,6 +168,7 @@ impl Payload {
             gocryptfs_passphrase: data_encoding::HEXLOWER.encode(passphrase.as_slice()),
             token_key: [0; 32],
             envelope_root_key: [0; 32],
+            previous_envelope_root_key: None,
         };
         rng.fill_bytes(&mut payload.token_key);
         rng.fill_bytes(&mut payload.envelope_root_key);
@@ -381,6 +385,30 @@ impl OpenKeys {
         Ok(())
     }
 
+    /// Draws another root key for sealed files, and keeps the one before until
+    /// [`OpenKeys::forget_previous_root_key`]. An unfinished exchange has to be finished first.
+    pub fn rotate_root_key(&mut self, rng: &mut impl CryptoRng) {
+        self.payload.previous_envelope_root_key = Some(self.payload.envelope_root_key);
+        rng.fill_bytes(&mut self.payload.envelope_root_key);
+        self.seal_payload(rng);
+    }
+
+    /// No key is wrapped under the root key before any more.
+    pub fn forget_previous_root_key(&mut self, rng: &mut impl CryptoRng) {
+        self.payload.previous_envelope_root_key.zeroize();
+        self.payload.previous_envelope_root_key = None;
+        self.seal_payload(rng);
+    }
+
+    fn seal_payload(&mut self, rng: &mut impl CryptoRng) {
+        #[expect(clippy::expect_used, reason = "strings and arrays")]
+        let json = Zeroizing::new(serde_json::to_vec(&self.payload).expect("serializes"));
+        let (nonce, aad) = (random(rng), payload_aad(self.file.vault_id));
+        let ciphertext = seal::seal(&seal::derive(&self.unlock_key, PAYLOAD_CONTEXT), &nonce, &aad, &json);
+        self.file.payload = Sealed { nonce, ciphertext };
+        self.sign();
+    }
+
     fn sign(&mut self) {
         self.file.generation += 1;
         self.file.mac = None;
@@ -459,6 +487,24 @@ mod base64_array {
     pub(super) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
         let bytes = zeroize::Zeroizing::new(base64_vec::deserialize(deserializer)?);
         bytes.as_slice().try_into().map_err(serde::de::Error::custom)
+    }
+}
+
+mod optional_key {
+    use super::{BASE64, Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature that serde calls")]
+    pub(super) fn serialize<S: Serializer>(key: &Option<[u8; 32]>, serializer: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => serializer.serialize_str(&zeroize::Zeroizing::new(BASE64.encode(key))),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
+        let bytes = zeroize::Zeroizing::new(BASE64.decode(text.as_bytes()).map_err(serde::de::Error::custom)?);
+        bytes.as_slice().try_into().map(Some).map_err(serde::de::Error::custom)
     }
 }
 

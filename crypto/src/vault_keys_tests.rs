@@ -128,3 +128,20 @@ fn what_is_not_a_key_file_is_refused_by_name() {
     assert_eq!(parse(&genuine.replace("\"log_n\":17", "\"log_n\":31")), Some(ParseError::Cost), "too dear");
     assert_eq!(parse(&genuine.replace("\"p\":1", "\"p\":4096")), Some(ParseError::Cost));
 }
+
+#[test]
+fn the_root_key_is_exchanged_in_two_steps_and_nothing_else_is() {
+    let (mut keys, rng) = (new_keys(), &mut rng());
+    let (before, passphrase) = (keys.payload().envelope_root_key, keys.payload().gocryptfs_passphrase.clone());
+    let reopened = |keys: &OpenKeys| reread(keys).open(&SlotSecret::MasterPassword(PASSWORD)).unwrap();
+    keys.rotate_root_key(rng);
+    let between = reopened(&keys);
+    assert_ne!(between.payload().envelope_root_key, before);
+    assert_eq!(between.payload().previous_envelope_root_key, Some(before));
+    keys.forget_previous_root_key(rng);
+    let after = reopened(&keys);
+    assert_eq!(after.payload().envelope_root_key, between.payload().envelope_root_key);
+    assert_eq!(after.payload().previous_envelope_root_key, None);
+    assert_eq!(after.payload().gocryptfs_passphrase, passphrase);
+    assert_eq!(after.generation(), between.generation() + 1);
+}

@@ -1,7 +1,7 @@
 //! Puts the parts together, runs them, and takes them down in the right order. The only place that names them all.
 
 use std::fs::{File, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -46,6 +46,7 @@ use crate::service::factory_reset::{self, FactoryReset};
 use crate::service::feed::Feed;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
+use crate::service::given_key::{self, GivenKey};
 use crate::service::groups::Groups;
 use crate::service::health::HealthCheck;
 use crate::service::hook_programs::HookPrograms;
@@ -62,6 +63,9 @@ use crate::service::problems::Problems;
 use crate::service::registration::Registrations;
 use crate::service::retention;
 use crate::service::scrub::{self, Scrubs};
+use crate::service::sealing;
+use crate::service::sealing_jobs::{self, SealingJobs};
+use crate::service::sealing_settings::SealingSettings;
 use crate::service::search::Search;
 use crate::service::search_index;
 use crate::service::second_factors::SecondFactors;
@@ -97,6 +101,7 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     finish_reset(&paths)?;
     let device = identity(&paths)?;
     gocryptfs::clear_stale_mount(&paths.mount_point).map_err(|_| Failure::MountPoint(paths.mount_point.clone()))?;
+    let given_key = given_key(&paths)?;
     // Before the namespace: in there, no process can become another user.
     let (hooks_socket, _lifeline) = start_hooks(options)?;
     namespace::enter()?;
@@ -108,7 +113,22 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
         .max_blocking_threads(64)
         .build()
         .map_err(Failure::Runtime)?;
-    runtime.block_on(run(options, paths, device, hooks_socket))
+    runtime.block_on(run(options, paths, device, given_key, hooks_socket))
+}
+
+/// A key for sealed files that came from outside. The first time, whoever sits at the terminal is told to save it; that is
+/// for no log.
+fn given_key(paths: &VaultPaths) -> Result<Option<GivenKey>, Failure> {
+    let found = GivenKey::find(&paths.device, given_key::from_outside)?;
+    if found.is_first && io::stdout().is_terminal() {
+        // They may be gone already.
+        let _ = writeln!(
+            io::stdout(),
+            "\nServer-side encryption is enabled with the configured key.\nSave this key now, in a place that is not this \
+             box: STORMCLOUD_ENCRYPTION_KEY. Files that are sealed with it are lost without it and without the key file.\n"
+        );
+    }
+    Ok(found.key)
 }
 
 /// Where hook programs are run, if there are some.
@@ -122,7 +142,13 @@ fn start_hooks(options: &Serve) -> Result<(Option<PathBuf>, Option<UnixStream>),
     Ok((Some(socket), Some(lifeline)))
 }
 
-async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: Option<PathBuf>) -> Result<(), Failure> {
+async fn run(
+    options: &Serve,
+    paths: VaultPaths,
+    device: Device,
+    given_key: Option<GivenKey>,
+    hooks_socket: Option<PathBuf>,
+) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let network = listen(options).await?;
@@ -133,7 +159,7 @@ async fn run(options: &Serve, paths: VaultPaths, device: Device, hooks_socket: O
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let link = registrar_link(options)?;
-    let vault = Vault::start(paths, common.clone(), Arc::new(device), chores(&common, &uploads, &reactions));
+    let vault = Vault::start(paths, common.clone(), Arc::new(device), given_key, chores(&common, &uploads, &reactions));
     let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
     let reset = CancellationToken::new();
     let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
@@ -213,6 +239,8 @@ fn serve_with(
         trash,
         storage: Arc::new(StorageRules::new(common.clone())),
         scrubs: Arc::new(Scrubs::new(common.clone(), reactions.scrub_bell)),
+        sealing: Arc::new(SealingSettings::new(common.clone())),
+        sealing_jobs: Arc::new(SealingJobs::new(common.clone(), reactions.sealing_bell)),
         archives: Arc::new(Archives::new(common.clone())),
         uploads,
         thumbnails: Arc::new(Thumbnails),
@@ -316,6 +344,7 @@ struct Reactions {
     thumbnails_bell: Bell,
     search_bell: Bell,
     scrub_bell: Bell,
+    sealing_bell: Bell,
 }
 
 /// Puts together whatever hears of events, and with it what every service needs.
@@ -333,8 +362,18 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
     let common = Common::new(Arc::clone(clock), events);
     let deliveries = Arc::new(Deliveries::new(common.clone(), webhooks_bell, options.allow_local_webhooks));
     let hook_programs = Arc::new(HookPrograms::new(hooks_socket, hooks_bell));
-    let scrub_bell = Bell::default();
-    (common, Reactions { feed, event_tally, deliveries, hook_programs, thumbnails_bell, search_bell, scrub_bell })
+    let [scrub_bell, sealing_bell] = std::array::from_fn(|_| Bell::default());
+    let reactions = Reactions {
+        feed,
+        event_tally,
+        deliveries,
+        hook_programs,
+        thumbnails_bell,
+        search_bell,
+        scrub_bell,
+        sealing_bell,
+    };
+    (common, reactions)
 }
 
 /// What goes on by itself while the vault is unlocked.
@@ -345,9 +384,12 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
     let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
     let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
-    let scrub_bell = reactions.scrub_bell.clone();
+    let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
+    let (faults, sealing_jobs) = (common.clone(), common.clone());
     vec![
         chore(sweep::sweep),
+        chore(move |lease| sealing::report_faults(lease, faults.clone())),
+        chore(move |lease| sealing_jobs::keep(lease, sealing_jobs.clone(), sealing_bell.clone())),
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
         chore(move |lease| trash::keep(lease, trash.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),

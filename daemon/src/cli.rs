@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Passphrase(Passphrase),
     /// Read everything in a vault back that somebody mounted with gocryptfs, and tell what is lost. Changes no file.
     Check(Check),
+    /// Work on sealed files, through the running daemon: seal what is not sealed, give it other keys, look whether it opens.
+    Encrypt(Encrypt),
     /// Run the hook programs for the event on standard input. For systemd: see coffer-hooks@.service.
     RunHooks(RunHooks),
 }
@@ -137,6 +139,10 @@ pub(crate) struct Check {
     /// Where gocryptfs shows the vault: the directory with coffer.db and blobs. No daemon may have it open.
     #[arg(long, value_name = "DIR")]
     pub(crate) vault: PathBuf,
+    /// Holds vault.keys, to open what is sealed: asks for the master password or the recovery key. Without it, only the
+    /// length of a sealed content is looked at.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) secrets: Option<PathBuf>,
 }
 
 /// Which programs.
@@ -145,6 +151,71 @@ pub(crate) struct RunHooks {
     /// Holds the hook programs.
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: PathBuf,
+}
+
+/// Which daemon, and what it is to do.
+#[derive(Args)]
+pub(crate) struct Encrypt {
+    /// The directory that the daemon was started with.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Where its control socket lies.
+    #[arg(long, value_name = "PATH", default_value = "/run/coffer/control.sock")]
+    control_socket: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: EncryptCommand,
+}
+
+/// What is to be done with what is stored. Everything can be stopped at any moment, and goes on after a lock or a power cut.
+#[derive(Subcommand)]
+pub(crate) enum EncryptCommand {
+    /// Count what is stored in which way, and list what does not open.
+    Audit(JobOptions),
+    /// Seal what is not sealed.
+    Files(JobOptions),
+    /// Seal what is in Storm Cloud's format in ours.
+    Upgrade(JobOptions),
+    /// A new key for every owner, and every header under it; contents stay as they are.
+    Rewrap(JobOptions),
+    /// Another root key: rewrites the key file, for which it asks for the master password.
+    RotateRoot,
+    /// Seal everything anew, under fresh keys.
+    Reencrypt(JobOptions),
+    /// Read everything back, and compare it with its digest.
+    Verify(JobOptions),
+    /// Refuse contents that are not sealed, for good.
+    Seal,
+    /// Take over the files of a Storm Cloud.
+    ImportStormcloud {
+        /// Where they lie.
+        directory: PathBuf,
+        #[command(flatten)]
+        options: JobOptions,
+    },
+}
+
+/// How it is done.
+#[derive(Args)]
+pub(crate) struct JobOptions {
+    /// Only tell what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Read at most so many bytes a second.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) bytes_per_s: Option<u64>,
+}
+
+impl Encrypt {
+    /// Where the control socket lies.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        match &self.state {
+            Some(state) => state.join("run/control.sock"),
+            None => self.control_socket.clone(),
+        }
+    }
 }
 
 impl Serve {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::service::device::DeviceError;
+use crate::service::given_key::GivenKeyRefusal;
 use crate::storage::hooks::HooksError;
 use crate::storage::namespace::NamespaceError;
 
@@ -37,6 +38,10 @@ pub(crate) enum Failure {
     )]
     Lost { faults: u64 },
     #[error("{0}")]
+    GivenKey(#[from] GivenKeyRefusal),
+    #[error("{0}")]
+    Sealing(String),
+    #[error("{0}")]
     Hooks(#[from] HooksError),
     #[error("the box was reset. Start cofferd again: it begins as a new one.")]
     Reset,
@@ -56,11 +61,11 @@ impl Failure {
             Self::Runtime(_) => 70,
             Self::Namespace(_) => 71,
             Self::Directory { .. } | Self::MountPoint(_) => 73,
-            Self::Lost { .. } => 74,
+            Self::Lost { .. } | Self::Sealing(_) => 74,
             Self::AlreadyRunning(_) => 75,
             Self::Reset => 76,
             Self::Hooks(_) => 77,
-            Self::Device(_) | Self::NoIdentity(_) | Self::Certificates { .. } => 78,
+            Self::Device(_) | Self::NoIdentity(_) | Self::Certificates { .. } | Self::GivenKey(_) => 78,
         })
     }
 }

@@ -4,6 +4,7 @@ mod addon;
 mod app;
 mod check;
 mod cli;
+mod encrypt;
 mod exit;
 mod http;
 mod logging;
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
         Command::FirstBoot(options) => first_boot(options),
         Command::RemoveUsedCode(options) => remove_used_code(options),
         Command::Passphrase(options) => passphrase::run(&options.secrets),
-        Command::Check(options) => check::run(&options.vault),
+        Command::Check(options) => check::run(&options.vault, options.secrets.as_deref()),
+        Command::Encrypt(options) => encrypt::run(options),
         Command::RunHooks(options) => hooks::run(&options.directory).map_err(Failure::Runtime),
     };
     match result {

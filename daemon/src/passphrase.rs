@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 
 use coffer_crypto::code::RecoveryKey;
-use coffer_crypto::vault_keys::{OpenError, SlotSecret};
+use coffer_crypto::vault_keys::{OpenError, OpenKeys, SlotSecret};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
@@ -14,6 +14,12 @@ use crate::storage::hygiene;
 /// Prompts when standard input is a terminal, else reads one line from it. Prints the passphrase and nothing else.
 #[expect(clippy::print_stdout, reason = "printing the passphrase is what this command is for")]
 pub(crate) fn run(secrets: &Path) -> Result<(), Failure> {
+    println!("{}", open(secrets)?.payload().gocryptfs_passphrase);
+    Ok(())
+}
+
+/// Opens the key file with what is typed.
+pub(crate) fn open(secrets: &Path) -> Result<OpenKeys, Failure> {
     hygiene::harden_process();
     let file = KeyFile::new(secrets).read().map_err(|error| {
         Failure::KeyFile(format!("{}: {error}. Check --secrets.", secrets.join("vault.keys").display()))
@@ -24,15 +30,13 @@ pub(crate) fn run(secrets: &Path) -> Result<(), Failure> {
         (Err(OpenError::WrongSecret), Ok(key)) => file.open(&SlotSecret::RecoveryKey(&key)),
         (by_password, _) => by_password,
     };
-    let keys = opened.map_err(|error| match error {
+    opened.map_err(|error| match error {
         OpenError::WrongSecret => Failure::WrongSecret,
         OpenError::Tampered => Failure::KeyFile(format!("{error}; restore it from a backup")),
-    })?;
-    println!("{}", keys.payload().gocryptfs_passphrase);
-    Ok(())
+    })
 }
 
-fn read_secret() -> std::io::Result<Zeroizing<String>> {
+pub(crate) fn read_secret() -> std::io::Result<Zeroizing<String>> {
     if std::io::stdin().is_terminal() {
         return rpassword::prompt_password("Master password or recovery key: ").map(Zeroizing::new);
     }

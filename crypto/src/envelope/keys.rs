@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Error;
 use super::chunked::{self, SEALED_KEY_BYTES};
 use super::secret_key::{CheckValue, SecretKey};
+use super::v1;
 
 const CONTEXT: &[u8] = b"coffer.envelope.v2/kek\0";
 
@@ -121,6 +122,11 @@ impl KeyEncryptionKey {
         };
         record.wrapped = chunked::seal_key(&root.0, &[CONTEXT, &record.bound()], &self.secret, rng)?;
         Ok(record)
+    }
+
+    /// The same key as one of Storm Cloud's, under which so many files were written.
+    pub fn as_v1(&self, writes: u64) -> v1::Key {
+        v1::Key::new(self.secret.clone_secret(), writes)
     }
 
     pub(super) fn secret(&self) -> &SecretKey {

@@ -47,6 +47,12 @@ impl SecretKey {
         Ok(key)
     }
 
+    pub(super) fn clone_secret(&self) -> Self {
+        let mut copy = Self(Box::default());
+        copy.0.copy_from_slice(self.bytes());
+        copy
+    }
+
     /// Reads a key as it is given in `STORMCLOUD_ENCRYPTION_KEY` or a credential: base64 or base64url, padded or not,
     /// with white space around it.
     pub fn parse(text: &str) -> Result<Self, GivenKeyError> {

@@ -35,6 +35,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "settings", description = "Variables of add-ons and clients."),
         (name = "events", description = "What happens, as it happens."),
         (name = "webhooks", description = "Who is told of events outside of the box."),
+        (name = "encryption", description = "Sealed files: the mode, the keys, the work on what is stored."),
         (name = "audit", description = "Who did what."),
         (name = "device", description = "The box itself: its name, how it is reached, how it is doing."),
         (name = "health", description = "The state of the box."),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coffer_api::{CreateText, File, FileText, Page, PlaceFile, Problem};
 use futures_util::StreamExt;
@@ -24,6 +24,7 @@ use crate::model::cursor::Cursor;
 use crate::model::file::{self, FileOrder};
 use crate::model::folder::Placement;
 use crate::model::name::FileName;
+use crate::model::sealing;
 use crate::service::Error;
 use crate::service::caller::Caller;
 use crate::service::files::{FileList, Files, Saved, Target, Upload};
@@ -32,6 +33,9 @@ use crate::service::transfer::BodyError;
 
 /// Largest JSON body that carries a text: every byte of it may be written as `\\u001f`.
 const MAX_TEXT_JSON: usize = 6 * MAX_TEXT_BYTES + 4096;
+
+/// By which a client says that it has sealed what it sends: then it is stored and served as it is, and nothing looks into it.
+const ENCRYPTION: &str = "coffer-encryption";
 
 /// Where an upload goes.
 #[derive(Deserialize, IntoParams)]
@@ -152,7 +156,7 @@ pub(super) async fn create_text(
     (status = 200, body = FileText),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "not UTF-8, or over 1 MiB", body = Problem, content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`, `decryption_failed`: the stored bytes do not read back, or do not open", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn text(
     State(files): State<Arc<Files>>,
@@ -282,7 +286,7 @@ pub(super) async fn trash(
     (status = 304, description = "the client has it"),
     (status = 404, description = "no such file", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`, `decryption_failed`: the stored bytes do not read back, or do not open", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn content(
     State(files): State<Arc<Files>>,
@@ -340,7 +344,17 @@ fn wanted(target: Target, headers: &HeaderMap) -> Result<Upload, Refusal> {
         announced_bytes: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
         sha256: digest::expected(headers).map_err(Refusal::Request)?,
         precondition: precondition(headers).map_err(Refusal::Request)?,
+        client_sealed: client_sealed(headers)?,
     })
+}
+
+/// Whether the client says that it has sealed what it sends.
+pub(super) fn client_sealed(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(ENCRYPTION).map(HeaderValue::as_bytes) {
+        None => Ok(false),
+        Some(b"client") => Ok(true),
+        Some(_) => Err(Error::field("coffer-encryption", "`client`, or no such header").into()),
+    }
 }
 
 /// A file as clients see it.
@@ -353,6 +367,11 @@ pub(super) fn wire(file: file::File) -> File {
         size_bytes: file.size_bytes,
         sha256: file.sha256.to_string(),
         media_type: file.media_type,
+        encryption_method: sealing::method(file.seal.as_ref()),
+        encryption_version: file.seal.as_ref().map(|seal| seal.version),
+        encrypted_size_bytes: file.seal.as_ref().map(|seal| seal.encrypted_bytes),
+        key_generation: file.seal.as_ref().map(|seal| seal.key_generation),
+        key_id: file.seal.and_then(|seal| seal.key_id),
         thumbnail: file.thumbnail.map(thumbnails::wire),
         created_at: file.created_at,
         created_by: file.created_by,

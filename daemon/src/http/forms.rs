@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::extract::{Authenticated, Parameters};
-use super::files::wire;
+use super::files::{client_sealed, wire};
 use super::problem::{Refusal, RequestProblem, of_service};
 use crate::model::name::FileName;
 use crate::model::precondition::Precondition;
@@ -66,6 +66,7 @@ pub(super) async fn upload(
     files.admit_some(&caller, place.folder_id).await?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind).map_err(|_| Refusal::Request(RequestProblem::NotAForm))?;
+    let client_sealed = client_sealed(&headers)?;
     let mut form = Form::new(body, boundary);
     let mut items = Vec::new();
     while let Some(part) = form.next().await? {
@@ -73,7 +74,7 @@ pub(super) async fn upload(
             let detail = format!("A form may have at most {MAX_PARTS} parts. Those before were stored.");
             return Err(Refusal::Request(RequestProblem::Unreadable(detail)));
         }
-        items.push(store(&files, &caller, place.folder_id, part).await?);
+        items.push(store(&files, &caller, place.folder_id, client_sealed, part).await?);
     }
     Ok(axum::Json(FormUploaded { items }))
 }
@@ -138,7 +139,13 @@ impl Part {
 }
 
 /// Stores one part. What is wrong with it alone is its result; what ends the whole form is an error.
-async fn store(files: &Files, caller: &Caller, folder_id: Option<Uuid>, mut part: Part) -> Result<FormPart, Refusal> {
+async fn store(
+    files: &Files,
+    caller: &Caller,
+    folder_id: Option<Uuid>,
+    client_sealed: bool,
+    mut part: Part,
+) -> Result<FormPart, Refusal> {
     let filename = part.filename().map(ToOwned::to_owned);
     let name = filename.as_deref().ok_or_else(|| Error::field("filename", "the part names no file"));
     let stored = match name.and_then(|name| Ok(FileName::parse(name)?)) {
@@ -148,6 +155,7 @@ async fn store(files: &Files, caller: &Caller, folder_id: Option<Uuid>, mut part
                 announced_bytes: None,
                 sha256: None,
                 precondition: Precondition::default(),
+                client_sealed,
             };
             files.store(caller, upload, part.frames()).await
         }

@@ -36,6 +36,7 @@ mod registration;
 mod request_stats;
 mod revisions;
 mod scrubs;
+mod sealing;
 mod search;
 mod second_factors;
 pub(crate) mod server;
@@ -90,6 +91,8 @@ use crate::service::pictures::Pictures;
 use crate::service::problems::Problems;
 use crate::service::registration::Registrations;
 use crate::service::scrub::Scrubs;
+use crate::service::sealing_jobs::SealingJobs;
+use crate::service::sealing_settings::SealingSettings;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
@@ -131,6 +134,8 @@ pub(crate) struct Services {
     pub(crate) share_visits: Arc<ShareVisits>,
     pub(crate) storage: Arc<StorageRules>,
     pub(crate) scrubs: Arc<Scrubs>,
+    pub(crate) sealing: Arc<SealingSettings>,
+    pub(crate) sealing_jobs: Arc<SealingJobs>,
     pub(crate) archives: Arc<Archives>,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) thumbnails: Arc<Thumbnails>,
@@ -201,6 +206,13 @@ fn routes_of_files() -> OpenApiRouter<Services> {
         .routes(routes!(storage::usage))
         .routes(routes!(scrubs::begin, scrubs::last))
         .routes(routes!(scrubs::faults))
+        .routes(routes!(sealing::look, sealing::set))
+        .routes(routes!(sealing::seal))
+        .routes(routes!(sealing::keys))
+        .routes(routes!(sealing::destroy_keys))
+        .routes(routes!(sealing::rotate_root_key))
+        .routes(routes!(sealing::begin_job, sealing::list_jobs))
+        .routes(routes!(sealing::get_job, sealing::cancel_job))
         .routes(routes!(storage::own))
         .routes(routes!(storage::of_user, storage::set_quota))
 }

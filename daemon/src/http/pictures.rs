@@ -30,7 +30,7 @@ use crate::service::pictures::{Pictures, Turn};
     (status = 423, description = "`write_protected`: the folder is write-protected", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "too many are being turned", body = Problem, content_type = "application/problem+json"),
     (status = 507, description = "`storage_full`, `quota_exceeded`: the drive is full, or the quota is", body = Problem, content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`, `decryption_failed`: the stored bytes do not read back, or do not open", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn turn(
     State(pictures): State<Arc<Pictures>>,

@@ -97,7 +97,9 @@ fn respond(problem: &Problem) -> Response {
 
 /// The chain of causes goes to the log, once, and nowhere else.
 fn log_fault(error: &Error) {
-    if let Error::Internal(..) | Error::Damaged(_) | Error::StorageUnavailable { .. } = error {
+    if let Error::Internal(..) | Error::Damaged(_) | Error::DecryptionFailed(_) | Error::StorageUnavailable { .. } =
+        error
+    {
         let mut chain = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(source) = cause {
@@ -349,6 +351,28 @@ pub(super) fn of_service(error: Error) -> Problem {
         Error::Damaged(_) => {
             let detail = "The stored bytes do not read back: the drive may be failing. Restore this from a backup.";
             problem(500, Code::Damaged, "Damaged", detail)
+        }
+        Error::DecryptionFailed(_) => {
+            let detail =
+                "The content is sealed and does not open: its key was deleted, or the stored bytes were changed.";
+            problem(500, Code::DecryptionFailed, "It does not open", detail)
+        }
+        Error::NotAllSealed { plain } => {
+            let detail = match plain {
+                Some(plain) => {
+                    format!("{plain} contents and small pictures are not sealed: begin the job `files` first.")
+                }
+                None => "New contents are not sealed: set the mode first.".to_owned(),
+            };
+            problem(409, Code::NotAllSealed, "Not all is sealed", &detail)
+        }
+        Error::JobRunning => {
+            let detail = "Other work on the sealed files goes on. Wait for its end, or stop it.";
+            problem(409, Code::JobRunning, "Work goes on", detail)
+        }
+        Error::OnlySealed => {
+            let detail = "This vault holds sealed contents only, for good: the mode cannot be off any more.";
+            problem(409, Code::OnlySealed, "Only sealed contents", detail)
         }
         Error::Internal(..) => internal(),
     }

@@ -16,6 +16,7 @@ use super::files::{saved, serve};
 use super::folders::PAGE;
 use super::problem::Refusal;
 use crate::model::file;
+use crate::model::sealing;
 use crate::service::files::Files;
 
 /// Which part of a list that is ordered by number.
@@ -68,7 +69,7 @@ pub(super) async fn get(
     (status = 304, description = "the client has it"),
     (status = 404, description = "no such file or revision", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`, `decryption_failed`: the stored bytes do not read back, or do not open", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn content(
     State(files): State<Arc<Files>>,
@@ -125,6 +126,11 @@ fn wire(revision: file::Revision) -> Revision {
         size_bytes: revision.size_bytes,
         sha256: revision.sha256.to_string(),
         media_type: revision.media_type,
+        encryption_method: sealing::method(revision.seal.as_ref()),
+        encryption_version: revision.seal.as_ref().map(|seal| seal.version),
+        encrypted_size_bytes: revision.seal.as_ref().map(|seal| seal.encrypted_bytes),
+        key_generation: revision.seal.as_ref().map(|seal| seal.key_generation),
+        key_id: revision.seal.and_then(|seal| seal.key_id),
         created_at: revision.created_at,
         created_by: revision.created_by,
     }

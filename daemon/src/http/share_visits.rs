@@ -242,7 +242,7 @@ pub(super) async fn items(
     (status = 403, description = "`share_password`, `forbidden`: not its password, or not what the link is for", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such link or file", body = Problem, content_type = "application/problem+json"),
     (status = 416, description = "outside of the content", body = Problem, content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`, `decryption_failed`: the stored bytes do not read back, or do not open", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn content(
     State(visits): State<Arc<ShareVisits>>,

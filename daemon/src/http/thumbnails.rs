@@ -34,7 +34,7 @@ pub(super) struct Size {
     (status = 304, description = "the client has it"),
     (status = 404, description = "`not_found`, `thumbnail_pending`, `thumbnail_failed`, `thumbnail_unsupported`: no such file, or no small picture of it (yet)", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not one of the sizes", body = Problem, content_type = "application/problem+json"),
-    (status = 500, description = "`damaged`: the stored bytes do not read back", body = Problem, content_type = "application/problem+json"),
+    (status = 500, description = "`damaged`, `decryption_failed`: the stored bytes do not read back, or do not open", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn get(
     State(thumbnails): State<Arc<Thumbnails>>,

@@ -268,7 +268,7 @@ fn one_of(
     }
 }
 
-fn password(secret: &SecretString) -> MasterSecret {
+pub(super) fn password(secret: &SecretString) -> MasterSecret {
     MasterSecret::Password(own(secret))
 }
 

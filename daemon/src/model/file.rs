@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rand_core::CryptoRng;
 use uuid::Uuid;
 
+use super::sealing::{Blob, Seal};
 use super::thumbnail::Thumbnail;
 
 /// A file, as stored, with its current revision.
@@ -21,6 +22,8 @@ pub(crate) struct File {
     /// The number of the current revision, from 1. Never used again, also when the revision is gone.
     pub(crate) revision: u32,
     pub(crate) blob: BlobId,
+    /// How the content is sealed, if it is.
+    pub(crate) seal: Option<Seal>,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
     pub(crate) media_type: String,
@@ -45,6 +48,8 @@ pub(crate) struct Trashed {
 pub(crate) struct Revision {
     pub(crate) number: u32,
     pub(crate) blob: BlobId,
+    /// How the content is sealed, if it is.
+    pub(crate) seal: Option<Seal>,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
     pub(crate) media_type: String,
@@ -52,11 +57,19 @@ pub(crate) struct Revision {
     pub(crate) created_by: Uuid,
 }
 
+impl File {
+    /// Where the content of the current revision lies.
+    pub(crate) fn content(&self) -> Blob {
+        Blob { id: self.blob.clone(), seal: self.seal.clone() }
+    }
+}
+
 impl Revision {
     /// Adds this state to a file, as its current one.
     pub(crate) fn becomes_current(&self, file: &mut File) {
         file.revision = self.number;
         file.blob = self.blob.clone();
+        file.seal.clone_from(&self.seal);
         file.size_bytes = self.size_bytes;
         file.sha256 = self.sha256;
         file.media_type.clone_from(&self.media_type);
@@ -113,6 +126,11 @@ impl BlobId {
     /// The 32 digits.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// As the header of a sealed file names it.
+    pub(crate) fn uuid(&self) -> Uuid {
+        Uuid::parse_str(&self.0).unwrap_or_default()
     }
 
     /// The directory it lies in.

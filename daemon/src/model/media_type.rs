@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The type of what is not known.
-const UNKNOWN: &str = "application/octet-stream";
+pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
 /// How many first bytes [`detect`] wants to see; it copes with fewer, and looks at no more.
 pub(crate) const SNIFFED_BYTES: usize = 4096;

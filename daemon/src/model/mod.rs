@@ -23,6 +23,8 @@ pub(crate) mod policy;
 pub(crate) mod precondition;
 pub(crate) mod role;
 pub(crate) mod scrub;
+pub(crate) mod sealing;
+pub(crate) mod sealing_job;
 pub(crate) mod search;
 pub(crate) mod second_factor;
 pub(crate) mod session;

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::file::{BlobId, Sha256};
+use super::file::Sha256;
+use super::sealing::Blob;
 
 pub(crate) use coffer_api::ContentFault;
 
@@ -30,7 +31,7 @@ pub(crate) struct Scrub {
 /// A content as it should read back.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub(crate) blob: BlobId,
+    pub(crate) blob: Blob,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
 }

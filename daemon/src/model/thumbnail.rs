@@ -1,6 +1,7 @@
 //! Small pictures of contents.
 
-use super::file::{BlobId, Sha256};
+use super::file::Sha256;
+use super::sealing::Blob;
 
 /// How large a small picture is: its longer side, at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +74,7 @@ pub(crate) struct Thumbnail {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SmallPicture {
     pub(crate) side: Side,
-    pub(crate) blob: BlobId,
+    pub(crate) blob: Blob,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
 }

@@ -8,6 +8,9 @@ use super::file::BlobId;
 /// gocryptfs encrypts blocks of this many bytes. One that is written a second time may be torn by a power cut.
 pub(crate) const BLOCK_BYTES: usize = 4096;
 
+/// `client` in Base64, as the metadata of an upload has it.
+const CLIENT_SEALED: &str = "encryption Y2xpZW50";
+
 /// An upload that was begun.
 #[derive(Clone, Debug)]
 pub(crate) struct Upload {
@@ -48,6 +51,11 @@ impl Upload {
     /// How many bytes are on disk.
     pub(crate) fn offset(&self) -> u64 {
         self.stored_bytes + self.tail.len() as u64
+    }
+
+    /// Whether the client says that it has sealed the content: its metadata has `encryption`, and `client` for it.
+    pub(crate) fn client_sealed(&self) -> bool {
+        self.metadata.split(',').any(|pair| pair.trim() == CLIENT_SEALED)
     }
 
     /// Whether nothing is missing.

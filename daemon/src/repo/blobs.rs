@@ -4,23 +4,19 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use log::warn;
-use sha2::{Digest, Sha256 as Hasher};
 
 use crate::model::clock::system_rng;
-use crate::model::file::{BlobId, Sha256};
+use crate::model::file::BlobId;
 use crate::storage::durable;
 
 /// The directory of contents inside the mount point.
 const DIRECTORY: &str = "blobs";
-
-/// What is read at once to hash a content.
-const DIGEST_BYTES: usize = 1024 * 1024;
 
 /// The contents of one mounted vault.
 pub(crate) struct Blobs {
@@ -84,21 +80,17 @@ impl Blobs {
         OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.path(id))
     }
 
-    /// Reads a content to its end: its length and its SHA-256. `None` when `stop` says so, which is asked after each MiB.
-    pub(crate) fn digest(&self, id: &BlobId, stop: &dyn Fn() -> bool) -> io::Result<Option<(u64, Sha256)>> {
-        let mut file = self.open(id)?;
-        let (mut hasher, mut size_bytes, mut block) = (Hasher::new(), 0, vec![0; DIGEST_BYTES]);
-        loop {
-            if stop() {
-                return Ok(None);
-            }
-            let read = file.read(&mut block)?;
-            if read == 0 {
-                return Ok(Some((size_bytes, Sha256(hasher.finalize().into()))));
-            }
-            hasher.update(block.get(..read).unwrap_or_default());
-            size_bytes += read as u64;
-        }
+    /// Opens a sealed content to write its header anew.
+    pub(super) fn open_for_header(&self, id: &BlobId) -> io::Result<File> {
+        OpenOptions::new().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.path(id))
+    }
+
+    /// Puts other bytes in the place of a content: all of them, or none.
+    pub(super) fn replace_whole(&self, id: &BlobId, bytes: &[u8]) -> io::Result<()> {
+        lock(&self.in_flight).insert(id.clone());
+        let replaced = durable::replace_file(&self.path(id), bytes);
+        lock(&self.in_flight).remove(id);
+        replaced
     }
 
     /// Removes a content that no row names any more. One that is gone already is fine.
@@ -109,11 +101,21 @@ impl Blobs {
         }
     }
 
-    /// The contents of one of the 256 directories that are not being written right now.
+    /// The contents of one of the 256 directories that are not being written right now. What an interrupted
+    /// [`Blobs::replace_whole`] left is removed.
     pub(crate) fn settled(&self, directory: u8) -> io::Result<Vec<BlobId>> {
         let mut ids = Vec::new();
         for entry in fs::read_dir(self.root.join(format!("{directory:02x}")))? {
-            ids.extend(entry?.file_name().to_str().and_then(BlobId::parse));
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            ids.extend(BlobId::parse(name));
+            if let Some(id) = name.strip_suffix(".new").and_then(BlobId::parse) {
+                let in_flight = lock(&self.in_flight);
+                if !in_flight.contains(&id) {
+                    fs::remove_file(entry.path())?;
+                }
+            }
         }
         // Looked at after the directory was read: a content that was begun later is not in the list, and one that
         // was finished in between has its row by the time the caller asks the database.
@@ -134,6 +136,11 @@ pub(crate) struct BlobWriter {
 }
 
 impl BlobWriter {
+    /// Its name.
+    pub(super) fn id(&self) -> &BlobId {
+        &self.reservation.id
+    }
+
     /// Appends. gocryptfs is fast only when this is large and starts at a multiple of 4096.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)

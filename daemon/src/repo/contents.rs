@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Row, params};
 
-use super::{row, thumbnails};
+use super::{row, seals, thumbnails};
 use crate::model::file::{BlobId, Revision, Sha256};
 use crate::storage::database::DatabaseError;
 
@@ -17,15 +17,10 @@ pub(crate) fn insert(connection: &Connection, revision: &Revision) -> Result<(),
         revision.media_type,
         revision.created_at.as_millisecond(),
     ])?;
-    Ok(())
-}
-
-/// Adds a content that has the same bytes as another.
-pub(crate) fn insert_copy(connection: &Connection, of: &BlobId, copy: &BlobId) -> Result<(), DatabaseError> {
-    let sql = "INSERT INTO contents (blob_id, size_bytes, sha256, media_type, created_at)
-               SELECT ?2, size_bytes, sha256, media_type, created_at FROM contents WHERE blob_id = ?1";
-    connection.prepare_cached(sql)?.execute([of.as_str(), copy.as_str()])?;
-    Ok(())
+    match &revision.seal {
+        Some(seal) => seals::insert(connection, &revision.blob, seal),
+        None => Ok(()),
+    }
 }
 
 /// When the oldest content was stored, in milliseconds since 1970.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::contents::{blob, sha256};
 use super::folders::text;
-use super::{revisions, row, thumbnails};
+use super::{revisions, row, seals, thumbnails};
 use crate::model::cursor::{Cursor, Key};
 use crate::model::file::{BlobId, File, FileOrder, Trashed};
 use crate::storage::database::DatabaseError;
@@ -144,6 +144,7 @@ pub(super) fn file(row: &Row<'_>) -> Result<File, DatabaseError> {
         created_by: row::id(row, "created_by")?,
         revision: row.get("revision")?,
         blob: blob(row)?,
+        seal: seals::seal(row)?,
         size_bytes: row::size(row, "size_bytes")?,
         sha256: sha256(row)?,
         media_type: row.get("media_type")?,

@@ -7,6 +7,7 @@ pub(crate) mod audit_chain;
 pub(crate) mod blobs;
 pub(crate) mod byte_cache;
 pub(crate) mod comments;
+pub(crate) mod content_io;
 pub(crate) mod contents;
 pub(crate) mod device_links;
 pub(crate) mod files;
@@ -15,12 +16,16 @@ pub(crate) mod groups;
 pub(crate) mod hooks;
 pub(crate) mod invitations;
 pub(crate) mod items;
+pub(crate) mod keyring;
 pub(crate) mod marks;
 pub(crate) mod notes;
 pub(crate) mod policy;
 pub(crate) mod revisions;
 mod row;
 pub(crate) mod scrubs;
+pub(crate) mod sealed;
+pub(crate) mod sealing_jobs;
+pub(crate) mod seals;
 pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;
@@ -60,6 +65,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0011_organisation.sql")),
         M::up(include_str!("migrations/0012_shares.sql")),
         M::up(include_str!("migrations/0013_integrity.sql")),
+        M::up(include_str!("migrations/0014_sealed.sql")),
     ])
 });
 

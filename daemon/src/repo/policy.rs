@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{second_factors, settings};
 use crate::model::policy::Policy;
+use crate::model::sealing::{self, EncryptionMode};
 use crate::model::usage::StoragePolicy;
 use crate::storage::database::DatabaseError;
 
@@ -15,6 +16,7 @@ const SECOND_FACTOR_REQUIRED: &str = "second_factor_required";
 const TRASH_DAYS: &str = "trash_days";
 const KEEP_REVISIONS: &str = "keep_revisions";
 const KEEP_DAYS: &str = "keep_days";
+const ENCRYPTION_MODE: &str = "encryption_mode";
 const QUOTA_BYTES: &str = "quota_bytes";
 const RESERVE_BYTES: &str = "reserve_bytes";
 
@@ -36,6 +38,17 @@ pub(crate) fn must_enrol(connection: &Connection, user_id: Uuid) -> Result<bool,
 pub(crate) fn set(connection: &Connection, policy: Policy) -> Result<(), DatabaseError> {
     settings::set(connection, REGISTRATION_CLOSED, &(!policy.registration_open).to_string())?;
     settings::set(connection, SECOND_FACTOR_REQUIRED, &policy.second_factor_required.to_string())
+}
+
+/// What happens to new contents.
+pub(crate) fn encryption(connection: &Connection) -> Result<EncryptionMode, DatabaseError> {
+    let text = settings::get(connection, ENCRYPTION_MODE)?;
+    text.map_or(Ok(EncryptionMode::Off), |text| sealing::mode_named(&text).ok_or(DatabaseError::Value(ENCRYPTION_MODE)))
+}
+
+/// Sets what happens to new contents.
+pub(crate) fn set_encryption(connection: &Connection, mode: EncryptionMode) -> Result<(), DatabaseError> {
+    settings::set(connection, ENCRYPTION_MODE, sealing::mode_name(mode))
 }
 
 /// Reads the rules of storage.

@@ -5,13 +5,14 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::contents::{blob, sha256};
-use super::row;
+use super::{row, seals};
 use crate::model::file::{BlobId, Revision};
 use crate::storage::database::DatabaseError;
 
 const SELECT: &str = "SELECT number, revisions.blob_id, contents.size_bytes, sha256, media_type, revisions.created_at,
-                             created_by
-                      FROM revisions JOIN contents ON contents.blob_id = revisions.blob_id";
+                             created_by, method, version, key_id, key_generation, encrypted_bytes
+                      FROM revisions JOIN contents ON contents.blob_id = revisions.blob_id
+                                     LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = revisions.blob_id";
 
 /// Adds a revision to a file of that owner. Its content must be there.
 pub(crate) fn insert(
@@ -99,6 +100,7 @@ fn revision(row: &Row<'_>) -> Result<Revision, DatabaseError> {
     Ok(Revision {
         number: row.get("number")?,
         blob: blob(row)?,
+        seal: seals::seal(row)?,
         size_bytes: row::size(row, "size_bytes")?,
         sha256: sha256(row)?,
         media_type: row.get("media_type")?,

@@ -5,9 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::contents::{blob, sha256};
-use super::row;
+use super::{row, seals};
 use crate::model::file::{BlobId, Sha256};
 use crate::model::scrub::{self, ContentFault, Expected, Scrub};
+use crate::model::sealing::Blob;
 use crate::storage::database::DatabaseError;
 
 /// Begins a round. One that goes on is [`DatabaseError::Conflict`].
@@ -49,8 +50,13 @@ pub(crate) fn contents_after(
     after_blob_id: &str,
     limit: u32,
 ) -> Result<Vec<Expected>, DatabaseError> {
-    let sql = "SELECT blob_id, size_bytes, sha256 FROM contents WHERE blob_id > ?1 ORDER BY blob_id LIMIT ?2";
-    row::all(connection.prepare_cached(sql)?.query(params![after_blob_id, limit])?, expected)
+    let sql = format!(
+        "SELECT contents.blob_id, size_bytes, sha256, {} FROM contents
+         LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = contents.blob_id
+         WHERE contents.blob_id > ?1 ORDER BY contents.blob_id LIMIT ?2",
+        seals::COLUMNS
+    );
+    row::all(connection.prepare_cached(&sql)?.query(params![after_blob_id, limit])?, expected)
 }
 
 /// Notes what reading a content back gave. A content that is gone meanwhile is fine.
@@ -67,23 +73,17 @@ pub(crate) fn set_verdict(
 }
 
 /// Other contents that should be the same bytes as this one, and are not known to be at fault.
-pub(crate) fn twins(connection: &Connection, of: &Expected) -> Result<Vec<BlobId>, DatabaseError> {
-    let sql = "SELECT blob_id FROM contents WHERE sha256 = ?1 AND blob_id <> ?2 AND fault IS NULL LIMIT 8";
+pub(crate) fn twins(connection: &Connection, of: &Expected) -> Result<Vec<Blob>, DatabaseError> {
+    let sql = format!(
+        "SELECT contents.blob_id, {} FROM contents LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = contents.blob_id
+         WHERE sha256 = ?1 AND contents.blob_id <> ?2 AND fault IS NULL LIMIT 8",
+        seals::COLUMNS
+    );
     let Expected { blob: own, sha256, .. } = of;
     let sha256: &Sha256 = sha256;
-    row::all(connection.prepare_cached(sql)?.query(params![sha256.to_string(), own.as_str()])?, blob)
-}
-
-/// Lets everything that named a content name another one of the same bytes, and forgets the first. False when it was gone
-/// already.
-pub(crate) fn replace(connection: &Connection, old: &BlobId, new: &BlobId) -> Result<bool, DatabaseError> {
-    for sql in
-        ["UPDATE revisions SET blob_id = ?2 WHERE blob_id = ?1", "UPDATE files SET blob_id = ?2 WHERE blob_id = ?1"]
-    {
-        connection.prepare_cached(sql)?.execute([old.as_str(), new.as_str()])?;
-    }
-    let sql = "DELETE FROM contents WHERE blob_id = ?1";
-    Ok(connection.prepare_cached(sql)?.execute([old.as_str()])? > 0)
+    row::all(connection.prepare_cached(&sql)?.query(params![sha256.to_string(), own.id.as_str()])?, |row| {
+        Ok(Blob { id: blob(row)?, seal: seals::seal(row)? })
+    })
 }
 
 /// The files that have a revision which did not read back, with its number and what was wrong. Up to `limit`, behind that
@@ -118,7 +118,11 @@ pub(crate) fn last_finished(connection: &Connection) -> Result<Option<i64>, Data
 }
 
 fn expected(row: &Row<'_>) -> Result<Expected, DatabaseError> {
-    Ok(Expected { blob: blob(row)?, size_bytes: row::size(row, "size_bytes")?, sha256: sha256(row)? })
+    Ok(Expected {
+        blob: Blob { id: blob(row)?, seal: seals::seal(row)? },
+        size_bytes: row::size(row, "size_bytes")?,
+        sha256: sha256(row)?,
+    })
 }
 
 fn scrub(row: &Row<'_>) -> Result<Scrub, DatabaseError> {

@@ -68,6 +68,25 @@ pub(crate) fn has_text_of(connection: &Connection, item_id: Uuid, blob: &BlobId)
     Ok(connection.prepare_cached(sql)?.query_row(ids, |row| row.get(0))?)
 }
 
+/// A content cannot be read any more: its words go, with the item's whole document, until the queue writes it anew.
+pub(crate) fn forget_content(connection: &Connection, blob: &BlobId) -> Result<(), DatabaseError> {
+    for sql in [
+        "INSERT INTO search_queue (item_id) SELECT item_id FROM search_items WHERE text_of = ?1",
+        "DELETE FROM search_index WHERE rowid IN (SELECT id FROM search_items WHERE text_of = ?1)",
+        "DELETE FROM search_items WHERE text_of = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([blob.as_str()])?;
+    }
+    Ok(())
+}
+
+/// A content is stored under another name: the words stay the same.
+pub(crate) fn rename_content(connection: &Connection, old: &BlobId, new: &BlobId) -> Result<(), DatabaseError> {
+    let sql = "UPDATE search_items SET text_of = ?2 WHERE text_of = ?1";
+    connection.prepare_cached(sql)?.execute([old.as_str(), new.as_str()])?;
+    Ok(())
+}
+
 /// Writes an item's document, with the text of its content when that is another one than before.
 pub(crate) fn put(connection: &Connection, item: &Item, content: Option<(&BlobId, &str)>) -> Result<(), DatabaseError> {
     let words = [

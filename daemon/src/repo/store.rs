@@ -1,9 +1,11 @@
 //! Everything that is stored in one mounted vault: the database, the caches in front of it, the blobs.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use coffer_crypto::envelope::keys::RootKey;
 use lru::LruCache;
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -11,9 +13,12 @@ use uuid::Uuid;
 
 use super::blobs::Blobs;
 use super::byte_cache::ByteCache;
-use super::{access, files, migrate, policy, sessions, users};
+use super::content_io::{ContentReader, ContentWriter, Protection};
+use super::sealed::Sealed;
+use super::{access, files, keyring, migrate, policy, sessions, users};
 use crate::model::access::Viewer;
 use crate::model::file::File;
+use crate::model::sealing::Blob;
 use crate::model::session::SessionOfUser;
 use crate::storage::database::{self, Database, DatabaseError};
 use crate::storage::journal;
@@ -29,12 +34,21 @@ const SMALL_PICTURES_BYTES: usize = 16 * 1024 * 1024;
 /// The database file inside the mount point.
 const DATABASE: &str = "coffer.db";
 
+/// What the keys of sealed blobs are wrapped under.
+pub(crate) struct Roots {
+    pub(crate) current: RootKey,
+    /// Only when an exchange was interrupted: some keys may be under this one still.
+    pub(crate) previous: Option<RootKey>,
+}
+
 /// The store of an unlocked vault.
 pub(crate) struct Store {
     /// The connection. Writes that change a cached row go through the methods below.
     pub(crate) database: Database,
     /// The contents.
     pub(crate) blobs: Blobs,
+    /// What of them is sealed.
+    pub(crate) sealed: Sealed,
     /// Contents of small pictures.
     pub(crate) small_pictures: ByteCache,
     mount_point: PathBuf,
@@ -62,7 +76,7 @@ impl Store {
     }
 
     /// Opens the store of a mounted vault, repairing what a power cut may have torn.
-    pub(crate) fn open(mount_point: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(mount_point: &Path, roots: Roots) -> Result<Self, StoreError> {
         let path = mount_point.join(DATABASE);
         let repair = journal::repair(&path)?;
         let mut connection = database::connect(&path)?;
@@ -71,9 +85,16 @@ impl Store {
         }
         database::empty_the_log(&connection)?;
         migrate(&mut connection)?;
+        let blobs = Blobs::new(mount_point);
+        if let Some(previous) = &roots.previous {
+            keyring::rewrap(&connection, &[&roots.current, previous], &roots.current)?;
+        }
+        let sealed = Sealed::load(&connection, roots.current)?;
+        Sealed::repair_headers(&connection, &blobs)?;
         Ok(Self {
             database: Database::start(connection)?,
-            blobs: Blobs::new(mount_point),
+            blobs,
+            sealed,
             small_pictures: ByteCache::new(SMALL_PICTURES_BYTES),
             mount_point: mount_point.to_owned(),
             files: Arc::new(Mutex::new(LruCache::new(FILES))),
@@ -81,6 +102,16 @@ impl Store {
             anything_private: Arc::new(Mutex::new(None)),
             people_changed: watch::Sender::new(()),
         })
+    }
+
+    /// Opens a content for reading, as its row says.
+    pub(crate) fn content(&self, blob: &Blob) -> io::Result<ContentReader> {
+        self.sealed.open(&self.blobs, blob)
+    }
+
+    /// Starts a new content.
+    pub(crate) fn new_content(&self, protection: Protection) -> io::Result<ContentWriter> {
+        self.sealed.create(&self.blobs, protection)
     }
 
     /// Where the vault is mounted, to ask for its free space.
@@ -205,6 +236,7 @@ impl Store {
     pub(crate) fn close(&self) {
         self.database.close();
         self.small_pictures.clear();
+        self.sealed.clear();
         lock(&self.files).clear();
         lock(&self.sessions).clear();
         *lock(&self.anything_private) = None;
@@ -238,8 +270,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::fs;
 
+    use coffer_crypto::envelope::SecretKey;
+
     use super::*;
     use crate::storage::database::journal_path;
+
+    fn roots() -> Roots {
+        Roots { current: RootKey::new(SecretKey::from_slice(&[7; 32]).unwrap()), previous: None }
+    }
 
     #[test]
     fn nothing_is_ever_written_behind_commits_of_an_earlier_life() {
@@ -252,7 +290,7 @@ mod tests {
         fs::copy(&old, &new).unwrap();
         fs::copy(journal_path(&old), journal_path(&new)).unwrap();
 
-        let store = Store::open(second.path()).unwrap();
+        let store = Store::open(second.path(), roots()).unwrap();
         assert_eq!(fs::metadata(journal_path(&new)).unwrap().len(), 0);
         store.close();
         let kept: String = Connection::open(&new)
@@ -300,7 +338,7 @@ mod tests {
             set.await.unwrap();
         };
 
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), roots()).unwrap();
         assert_eq!(answers(&store).await, [Some(true); 3]);
         set(&store, true).await;
         assert_eq!(answers(&store).await, [Some(false), Some(true), Some(false)]);
@@ -310,7 +348,7 @@ mod tests {
         store.database.close();
         assert_eq!(answers(&store).await, [Some(true), Some(true), None]);
 
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), roots()).unwrap();
         set(&store, true).await;
         assert_eq!(answers(&store).await, [Some(false), Some(true), Some(false)]);
         store.database.close();

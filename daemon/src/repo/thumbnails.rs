@@ -4,24 +4,29 @@ use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::row;
+use super::{row, seals};
 use crate::model::file::{BlobId, Sha256};
+use crate::model::sealing::Blob;
 use crate::model::thumbnail::{Side, SmallPicture, Thumbnail, ThumbnailState};
 use crate::storage::database::DatabaseError;
 
 /// A content of which small pictures are to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
-    pub(crate) source: BlobId,
+    pub(crate) source: Blob,
     pub(crate) media_type: String,
 }
 
 /// The one that has waited longest.
 pub(crate) fn next(connection: &Connection) -> Result<Option<Pending>, DatabaseError> {
-    let sql = "SELECT source_id AS blob_id, media_type FROM thumbnails JOIN contents ON blob_id = source_id
-               WHERE state = 'pending' ORDER BY number LIMIT 1";
-    row::first(connection.prepare_cached(sql)?.query([])?, |row| {
-        Ok(Pending { source: blob(row)?, media_type: row.get("media_type")? })
+    let sql = format!(
+        "SELECT source_id AS blob_id, media_type, {} FROM thumbnails
+         JOIN contents ON contents.blob_id = source_id LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = source_id
+         WHERE state = 'pending' ORDER BY number LIMIT 1",
+        seals::COLUMNS
+    );
+    row::first(connection.prepare_cached(&sql)?.query([])?, |row| {
+        Ok(Pending { source: Blob { id: blob(row)?, seal: seals::seal(row)? }, media_type: row.get("media_type")? })
     })
 }
 
@@ -46,10 +51,13 @@ pub(crate) fn settle(
         statement.execute(params![
             source.as_str(),
             picture.side.px(),
-            picture.blob.as_str(),
+            picture.blob.id.as_str(),
             i64::try_from(picture.size_bytes).map_err(|_| DatabaseError::Value("size"))?,
             picture.sha256.to_string(),
         ])?;
+        if let Some(seal) = &picture.blob.seal {
+            seals::insert(connection, &picture.blob.id, seal)?;
+        }
     }
     Ok(true)
 }
@@ -86,14 +94,19 @@ pub(crate) fn picture(
     source: &BlobId,
     side: Side,
 ) -> Result<Option<SmallPicture>, DatabaseError> {
-    let sql = "SELECT blob_id, size_bytes, sha256 FROM small_pictures WHERE source_id = ?1 AND side_px = ?2";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT small_pictures.blob_id, size_bytes, sha256, {} FROM small_pictures
+         LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = small_pictures.blob_id
+         WHERE source_id = ?1 AND side_px = ?2",
+        seals::COLUMNS
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     row::first(statement.query(params![source.as_str(), side.px()])?, |row| {
         let sha256: String = row.get("sha256")?;
         let digest = HEXLOWER.decode(sha256.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
         Ok(SmallPicture {
             side,
-            blob: blob(row)?,
+            blob: Blob { id: blob(row)?, seal: seals::seal(row)? },
             size_bytes: u64::try_from(row.get::<_, i64>("size_bytes")?).map_err(|_| DatabaseError::Value("size"))?,
             sha256: digest.map(Sha256).ok_or(DatabaseError::Value("SHA-256"))?,
         })

@@ -110,6 +110,16 @@ pub(crate) fn others_have_items_below(
     Ok(connection.prepare_cached(sql)?.query_row([top.to_string(), user_id.to_string()], |row| row.get(0))?)
 }
 
+/// The folder of that name directly inside.
+pub(crate) fn folder_named(
+    connection: &Connection,
+    parent_id: Option<Uuid>,
+    name: &str,
+) -> Result<Option<Uuid>, DatabaseError> {
+    let sql = "SELECT id FROM folders WHERE ifnull(parent_id, '') = ?1 AND name = ?2 AND trashed_at IS NULL";
+    row::first(connection.prepare_cached(sql)?.query(params![text(parent_id), name])?, |row| row::id(row, "id"))
+}
+
 /// Whether a folder or a file of that name lies directly inside.
 pub(crate) fn name_is_taken(
     connection: &Connection,

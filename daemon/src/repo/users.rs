@@ -100,6 +100,12 @@ pub(crate) fn cursor(user: &User, order: UserOrder) -> Cursor {
     Cursor { key, id: user.id }
 }
 
+/// The administrator who has been here longest.
+pub(crate) fn first_admin(connection: &Connection) -> Result<Option<Uuid>, DatabaseError> {
+    let sql = "SELECT id FROM users WHERE role = 'admin' AND active = 1 ORDER BY created_at, id LIMIT 1";
+    row::first(connection.prepare_cached(sql)?.raw_query(), |row| row::id(row, "id"))
+}
+
 /// Active administrators other than that one.
 pub(crate) fn has_other_active_admin(connection: &Connection, id: Uuid) -> Result<bool, DatabaseError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND active AND id <> ?1)";

@@ -19,12 +19,14 @@ use super::transfer::{self, Content, READ_BYTES, Source};
 use super::unlocked::Lease;
 use crate::model::access::Viewer;
 use crate::model::cursor::{Cursor, Key};
-use crate::model::file::{BlobId, File, FileOrder};
+use crate::model::file::{File, FileOrder};
 use crate::model::folder::Folder;
 use crate::model::name::FileName;
 use crate::model::role::Action;
+use crate::model::sealing::Blob;
 use crate::model::zip::{self, Entry};
 use crate::repo::audit::Outcome;
+use crate::repo::content_io::ContentReader;
 use crate::repo::{files, folders};
 
 /// Archives that are made at once, each with a list of its entries in memory.
@@ -60,7 +62,7 @@ pub(crate) struct Archive {
 /// An entry, with its content if it is a file.
 struct Item {
     entry: Entry,
-    blob: Option<BlobId>,
+    content: Option<Blob>,
 }
 
 impl Archives {
@@ -130,7 +132,7 @@ impl Archives {
 impl Archive {
     /// How many files are in it.
     pub(super) fn files(&self) -> usize {
-        self.items.iter().filter(|item| item.blob.is_some()).count()
+        self.items.iter().filter(|item| item.content.is_some()).count()
     }
 
     /// Begins to make it. Nobody is told yet.
@@ -169,15 +171,15 @@ impl List {
     fn add_file(&mut self, file: File, above: &str) -> Result<(), Error> {
         let path = format!("{above}{}", file.name);
         let entry = Entry { path, size_bytes: file.size_bytes, modified_at: file.modified_at };
-        self.add(entry, Some(file.blob))
+        self.add(entry, Some(file.content()))
     }
 
-    fn add(&mut self, entry: Entry, blob: Option<BlobId>) -> Result<(), Error> {
+    fn add(&mut self, entry: Entry, content: Option<Blob>) -> Result<(), Error> {
         self.path_bytes += entry.path.len();
         if self.items.len() == MAX_ENTRIES || self.path_bytes > MAX_PATH_BYTES {
             return Err(too_large());
         }
-        self.items.push(Item { entry, blob });
+        self.items.push(Item { entry, content });
         Ok(())
     }
 
@@ -291,7 +293,7 @@ struct Packing {
 }
 
 struct Reading {
-    file: std::fs::File,
+    content: ContentReader,
     start: u64,
     read_bytes: u64,
     crc32: crc32fast::Hasher,
@@ -310,7 +312,7 @@ impl Packing {
             if let Some(reading) = &mut self.current {
                 let left = item.entry.size_bytes - reading.read_bytes;
                 let length = left.min((READ_BYTES.saturating_sub(block.len()) as u64).max(1));
-                transfer::read_into(block, &reading.file, reading.read_bytes, length)?;
+                transfer::read_into(block, &mut reading.content, reading.read_bytes, length)?;
                 reading.crc32.update(&block[before..]);
                 reading.read_bytes += length;
                 if length == left {
@@ -321,11 +323,11 @@ impl Packing {
                 }
             } else {
                 block.extend_from_slice(&item.entry.head());
-                match &item.blob {
+                match &item.content {
                     Some(blob) => {
-                        let file = self.lease.store().blobs.open(blob)?;
+                        let content = self.lease.store().content(blob)?;
                         let crc32 = crc32fast::Hasher::new();
-                        self.current = Some(Reading { file, start: self.place, read_bytes: 0, crc32 });
+                        self.current = Some(Reading { content, start: self.place, read_bytes: 0, crc32 });
                     }
                     None => self.out.push((self.place, 0)),
                 }

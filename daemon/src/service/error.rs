@@ -11,6 +11,7 @@ use crate::model::tag::TagNameError;
 use crate::model::user::{AboutError, DisplayNameError, UsernameError};
 use crate::model::variable::VariableNameError;
 use crate::model::webhook::{UnknownEvent, WebhookUrlError};
+use crate::repo::content_io::SealFault;
 use crate::repo::store::StoreError;
 use crate::storage::database::DatabaseError;
 use crate::storage::gocryptfs::GocryptfsError;
@@ -166,6 +167,14 @@ pub(crate) enum Error {
     ArchiveTooLarge { entries: usize },
     #[error("a stored content does not read back")]
     Damaged(#[source] std::io::Error),
+    #[error("a sealed content does not open")]
+    DecryptionFailed(#[source] std::io::Error),
+    #[error("not everything is sealed")]
+    NotAllSealed { plain: Option<u64> },
+    #[error("work on sealed files goes on already")]
+    JobRunning,
+    #[error("only sealed contents are accepted")]
+    OnlySealed,
     #[error("internal fault: {0}")]
     Internal(&'static str, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
@@ -181,9 +190,20 @@ impl Error {
         Self::InvalidField { field, detail: detail.into() }
     }
 
+    /// A stored content that does not read back.
+    pub(crate) fn content(cause: std::io::Error) -> Self {
+        match SealFault::of(&cause) {
+            Some(_) => Self::DecryptionFailed(cause),
+            None => Self::Damaged(cause),
+        }
+    }
+
     /// A failed file-system operation on the vault or beside it.
     pub(crate) fn storage(operation: &'static str, cause: std::io::Error) -> Self {
         use std::io::ErrorKind;
+        if SealFault::of(&cause).is_some() {
+            return Self::DecryptionFailed(cause);
+        }
         match cause.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::StorageFull,
             kind => {

@@ -3,7 +3,6 @@
 //!
 //! Strangers made these contents. Everything here takes a bounded time and memory, and what cannot be read has no words.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
 use exif::{Exif, In, Tag, Value};
@@ -11,7 +10,9 @@ use log::debug;
 
 use crate::model::markup;
 use crate::model::media_type::MediaType;
+use crate::repo::content_io::ContentReader;
 use crate::storage::converters;
+use crate::storage::pictures::MAX_FILE_BYTES;
 
 /// Most text that is taken from one content.
 pub(super) const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -30,7 +31,7 @@ const WITH_EXIF: [&str; 6] = ["image/jpeg", "image/png", "image/webp", "image/ti
 
 /// The words in a content of that type. Blocks; ends soon after `stop` says so.
 pub(super) fn text_of(
-    content: File,
+    content: ContentReader,
     size_bytes: u64,
     media_type: &str,
     stop: &dyn Fn() -> bool,
@@ -57,7 +58,7 @@ fn is_markup(media_type: &str) -> bool {
         || media_type.ends_with("+xml")
 }
 
-fn read(content: File, limit_bytes: u64) -> std::io::Result<Vec<u8>> {
+fn read(content: ContentReader, limit_bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     content.take(limit_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -85,8 +86,13 @@ fn decoded(bytes: &[u8]) -> String {
 }
 
 /// The text of a PDF. Without the program that reads it, it has none.
-fn document(content: File, stop: &dyn Fn() -> bool) -> String {
-    converters::pdf_text(content, MAX_TEXT_BYTES, stop).unwrap_or_else(|error| {
+fn document(content: ContentReader, stop: &dyn Fn() -> bool) -> String {
+    let text = match content.into_descriptor(MAX_FILE_BYTES, converters::memory_file) {
+        Ok(Some(document)) => converters::pdf_text(document, MAX_TEXT_BYTES, stop),
+        Ok(None) => return String::new(),
+        Err(error) => Err(error.into()),
+    };
+    text.unwrap_or_else(|error| {
         debug!(error:% = error; "a document is not read for the search index");
         String::new()
     })
@@ -131,7 +137,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file.seek(SeekFrom::Start(0)).unwrap();
-        text_of(file, bytes.len() as u64, media_type, &|| false).unwrap()
+        text_of(ContentReader::of_plain(file).unwrap(), bytes.len() as u64, media_type, &|| false).unwrap()
     }
 
     #[test]

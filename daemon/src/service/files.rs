@@ -13,6 +13,7 @@ use super::access::{self, editable, editable_file, seen_file, visible, writable}
 use super::caller::Caller;
 use super::common::Common;
 use super::downloads::Downloads;
+use super::sealing::{self, Plan};
 use super::transfer::{self, Content, Piece, Progress, Received};
 use super::tree::{check_file_fits, check_free, check_quota, quota_left};
 use super::{Error, retention, sweep};
@@ -27,6 +28,7 @@ use crate::model::precondition::Precondition;
 use crate::model::role::Action;
 use crate::model::usage::StoragePolicy;
 use crate::repo::audit::{self, Outcome};
+use crate::repo::content_io::Protection;
 use crate::repo::{contents, files, folders, policy, revisions, thumbnails};
 
 /// Largest page of a list.
@@ -57,6 +59,8 @@ pub(crate) struct Upload {
     pub(crate) sha256: Option<Sha256>,
     /// Of the current revision's SHA-256.
     pub(crate) precondition: Precondition,
+    /// The client has sealed it: nothing here can read it, or tries to.
+    pub(crate) client_sealed: bool,
 }
 
 /// What storing a content did.
@@ -71,6 +75,8 @@ pub(crate) struct Allowance {
     /// What is left of the owner's quota.
     quota_bytes: Option<u64>,
     reserve_bytes: u64,
+    /// What it is going to be sealed with.
+    plan: Plan,
 }
 
 /// Which files of a folder, in which order.
@@ -100,7 +106,8 @@ impl Files {
         let announced_bytes = upload.announced_bytes.unwrap_or(0);
         self.check_room(&allowance, announced_bytes, Progress { received_bytes: 0, free_bytes })?;
         let allow = |progress| self.check_room(&allowance, 0, progress);
-        let received = transfer::receive(caller.lease(), body, &allow).await?;
+        let protection = self.protection(caller, &upload, &allowance).await?;
+        let received = transfer::receive(caller.lease(), protection, body, &allow).await?;
         self.commit(caller, upload, received).await
     }
 
@@ -111,9 +118,15 @@ impl Files {
         let read = caller.store().database.read(move |connection| -> Result<_, Error> {
             let current = find_place(connection, &viewer, &wanted)?;
             let rules = policy::storage(connection)?;
+            let folder_id = match (&current, &wanted.target) {
+                (Some(file), _) => file.folder_id,
+                (None, Target::Name { folder_id, .. }) => *folder_id,
+                (None, Target::File(_)) => None,
+            };
             let owner_id = current.map_or(viewer.user_id, |file| file.created_by);
             let quota_bytes = quota_left(connection, owner_id, rules.quota_bytes)?;
-            Ok(Allowance { quota_bytes, reserve_bytes: rules.reserve_bytes })
+            let plan = sealing::plan(connection, owner_id, folder_id)?;
+            Ok(Allowance { quota_bytes, reserve_bytes: rules.reserve_bytes, plan })
         });
         access::audited(&self.common, caller, Action::Add, upload.target.id(), read.await).await
     }
@@ -132,9 +145,23 @@ impl Files {
         let read = caller.store().database.read(move |connection| -> Result<_, Error> {
             let rules = policy::storage(connection)?;
             let quota_bytes = quota_left(connection, owner_id, rules.quota_bytes)?;
-            Ok(Allowance { quota_bytes, reserve_bytes: rules.reserve_bytes })
+            let plan = sealing::plan(connection, owner_id, None)?;
+            Ok(Allowance { quota_bytes, reserve_bytes: rules.reserve_bytes, plan })
         });
         read.await
+    }
+
+    /// How an admitted content is stored.
+    pub(super) async fn protection(
+        &self,
+        caller: &Caller,
+        upload: &Upload,
+        allowance: &Allowance,
+    ) -> Result<Protection, Error> {
+        if upload.client_sealed {
+            return Ok(Protection::Client);
+        }
+        sealing::protection(caller.lease(), &self.common.clock, allowance.plan).await
     }
 
     /// Refuses what would not leave enough room on the drive, or go over the quota.
@@ -191,6 +218,7 @@ impl Files {
         let revision = Revision {
             number: 1,
             blob: received.stored.id().clone(),
+            seal: received.seal.clone(),
             size_bytes: received.size_bytes,
             sha256: received.sha256,
             media_type: String::new(),
@@ -204,7 +232,11 @@ impl Files {
             // The world may have changed while the bytes came in.
             let current = find_place(transaction, &viewer, &upload)?;
             let mut revision = revision;
-            revision.media_type = media_type::detect(&first_bytes, upload.name(current.as_ref())).to_string();
+            revision.media_type = if upload.client_sealed {
+                media_type::UNKNOWN.to_owned()
+            } else {
+                media_type::detect(&first_bytes, upload.name(current.as_ref())).to_string()
+            };
             contents::insert(transaction, &revision)?;
             let (saved, unused) = match (current, &upload.target) {
                 (Some(file), _) => {
@@ -255,7 +287,7 @@ impl Files {
     pub(crate) async fn read(&self, caller: &Caller, file: &File, pieces: Vec<Piece>) -> Result<Content, Error> {
         caller.require(Action::Read).await?;
         let start = transfer::start(&pieces);
-        let content = transfer::send(caller.lease(), file.blob.clone(), pieces).await?;
+        let content = transfer::send(caller.lease(), file.content(), pieces).await?;
         self.downloads.report(&self.common, caller, file, start).await?;
         Ok(content)
     }
@@ -306,6 +338,7 @@ impl Files {
             let revision = Revision {
                 number: 1,
                 blob: file.blob,
+                seal: file.seal,
                 size_bytes: file.size_bytes,
                 sha256: file.sha256,
                 media_type: file.media_type,
@@ -400,6 +433,7 @@ pub(super) fn add_file(
         created_by: revision.created_by,
         revision: revision.number,
         blob: revision.blob.clone(),
+        seal: revision.seal.clone(),
         size_bytes: revision.size_bytes,
         sha256: revision.sha256,
         media_type: revision.media_type.clone(),

@@ -301,6 +301,7 @@ impl Copier<'_> {
             let revision = Revision {
                 number: 1,
                 blob: file.blob,
+                seal: file.seal,
                 size_bytes: file.size_bytes,
                 sha256: file.sha256,
                 media_type: file.media_type,

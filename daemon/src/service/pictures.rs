@@ -13,7 +13,7 @@ use super::files::{Files, Saved, Target, Upload};
 use super::transfer::BodyError;
 use crate::model::precondition::{Precondition, Versions};
 use crate::storage::converters;
-use crate::storage::pictures::{PictureError, Wish};
+use crate::storage::pictures::{MAX_FILE_BYTES, PictureError, Wish};
 use crate::storage::sandbox::SandboxError;
 pub(crate) use crate::storage::turn::Turn;
 
@@ -51,7 +51,13 @@ impl Pictures {
         let version = file.sha256.to_string();
         // What is replaced is what was turned, whatever the caller asked for.
         let seen = Precondition { one_of: Some(Versions::These(vec![version.clone()])), none_of: None };
-        let upload = Upload { target: Target::File(id), announced_bytes: None, sha256: None, precondition: seen };
+        let upload = Upload {
+            target: Target::File(id),
+            announced_bytes: None,
+            sha256: None,
+            precondition: seen,
+            client_sealed: false,
+        };
         self.files.admit(caller, &upload).await?;
         if !precondition.holds(Some(&version)) {
             return Err(Error::PreconditionFailed);
@@ -70,7 +76,9 @@ impl Pictures {
         let (sender, receiver) = mpsc::channel(PIECES);
         let turning = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let picture = lease.store().blobs.open(&file.blob).map_err(SandboxError::Io)?;
+            let content = lease.store().content(&file.content()).map_err(SandboxError::Io)?;
+            let picture = content.into_descriptor(MAX_FILE_BYTES, converters::memory_file).map_err(SandboxError::Io)?;
+            let picture = picture.ok_or(SandboxError::TooMuch)?;
             let mut send = |piece: &[u8]| {
                 let sent = sender.blocking_send(Ok(Bytes::copy_from_slice(piece)));
                 sent.map_err(|_| std::io::ErrorKind::BrokenPipe.into())

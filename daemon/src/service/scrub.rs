@@ -4,25 +4,26 @@
 //! power cut. A content that does not read back is replaced by an identical one, if there is one that does; if not, it
 //! stays as it is and is reported: half a film is better than none.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use log::{error, info, warn};
-use sha2::{Digest, Sha256 as Hasher};
 use uuid::Uuid;
 
 use super::bell::Bell;
 use super::caller::Caller;
 use super::common::Common;
 use super::unlocked::Lease;
-use super::{Error, sweep};
-use crate::model::file::{BlobId, Sha256};
+use super::{Error, sealing, sweep};
+use crate::model::file::Sha256;
 use crate::model::role::Action;
 use crate::model::scrub::{ContentFault, Expected, Scrub};
+use crate::model::sealing::{Blob, Seal};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::blobs::{Blobs, Stored};
-use crate::repo::{contents, scrubs};
+use crate::repo::blobs::Stored;
+use crate::repo::content_io::{self, ContentReader, SealFault};
+use crate::repo::{contents, scrubs, seals};
 use crate::storage::database::DatabaseError;
 
 /// How long after the last round the next one begins by itself.
@@ -33,9 +34,6 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// Contents whose verdicts are written in one transaction.
 const STEP: u32 = 16;
-
-/// What is read at once.
-const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// Longest rest between two contents.
 const MAX_REST: Duration = Duration::from_secs(2);
@@ -162,14 +160,14 @@ async fn run(lease: &Lease, common: &Common, mut scrub: Scrub) -> Result<(), Err
         let mut verdicts = Vec::with_capacity(batch.len());
         for expected in batch {
             let fault = rest_after(lease, common, look_at(lease, expected.clone())).await?;
-            scrub.after_blob_id = expected.blob.as_str().to_owned();
+            scrub.after_blob_id = expected.blob.id.as_str().to_owned();
             scrub.checked += 1;
             scrub.checked_bytes += expected.size_bytes;
             if fault.is_some() {
                 scrub.faults += 1;
                 scrub.repaired += u64::from(repair(lease, common, &expected).await?);
             }
-            verdicts.push((expected.blob, fault));
+            verdicts.push((expected.blob.id, fault));
         }
         let (progress, now) = (scrub.clone(), common.clock.now());
         let noted = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
@@ -212,12 +210,13 @@ async fn rest_after<T>(
 /// What is wrong with a content, if something is.
 async fn look_at(lease: &Lease, expected: Expected) -> Result<Option<ContentFault>, Error> {
     let reader = lease.clone();
-    let looking =
-        tokio::task::spawn_blocking(move || match verdict(&reader.store().blobs, &expected, &|| reader.is_ending()) {
+    let looking = tokio::task::spawn_blocking(move || {
+        match verdict(reader.store().content(&expected.blob), &expected, &|| reader.is_ending()) {
             Verdict::Stopped => Err(Error::Locked),
             Verdict::Whole => Ok(None),
             Verdict::Fault(fault) => Ok(Some(fault)),
-        });
+        }
+    });
     looking.await.map_err(|error| Error::internal("reading a content back", error))?
 }
 
@@ -230,14 +229,21 @@ pub(crate) enum Verdict {
 }
 
 /// Reads a content back and compares.
-pub(crate) fn verdict(blobs: &Blobs, expected: &Expected, stop: &dyn Fn() -> bool) -> Verdict {
-    match blobs.digest(&expected.blob, stop) {
+pub(crate) fn verdict(content: io::Result<ContentReader>, expected: &Expected, stop: &dyn Fn() -> bool) -> Verdict {
+    let read = content.and_then(|mut content| {
+        let digest = content_io::digest(&mut content, stop)?;
+        Ok(digest.map(|digest| (content.content_bytes(), Sha256(digest))))
+    });
+    match read {
         Ok(None) => Verdict::Stopped,
         Ok(Some(found)) if found == (expected.size_bytes, expected.sha256) => Verdict::Whole,
         Ok(Some(_)) => Verdict::Fault(ContentFault::Changed),
+        Err(error) if matches!(SealFault::of(&error), Some(SealFault::Refused(_))) => {
+            Verdict::Fault(ContentFault::Changed)
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Verdict::Fault(ContentFault::Missing),
         Err(error) => {
-            error!(error:% = error, blob = expected.blob.as_str(); "a stored content does not read back");
+            error!(error:% = error, blob = expected.blob.id.as_str(); "a stored content does not read back");
             Verdict::Fault(ContentFault::Unreadable)
         }
     }
@@ -251,43 +257,36 @@ async fn repair(lease: &Lease, common: &Common, expected: &Expected) -> Result<b
         let (reader, wanted) = (lease.clone(), expected.clone());
         let copying = tokio::task::spawn_blocking(move || copy(&reader, &twin, &wanted));
         let copied = copying.await.map_err(|error| Error::internal("repairing a content", error))?;
-        let Some(stored) = copied else { continue };
-        let (old, new) = (expected.blob.clone(), stored.id().clone());
+        let Some((stored, seal)) = copied else { continue };
+        let (old, new) = (expected.blob.id.clone(), stored.id().clone());
         let entry = common.auditor.entry(&super::audit::Context::default(), "content.repaired", Outcome::Success, None);
         let forget = lease.store().all_files_forgetter();
         let replaced = lease.store().database.write(move |transaction| -> Result<bool, DatabaseError> {
-            contents::insert_copy(transaction, &old, &new)?;
-            let replaced = scrubs::replace(transaction, &old, &new)?;
+            let replaced = seals::replace(transaction, &old, &new)?;
+            if let Some(seal) = seal.as_ref().filter(|_| replaced) {
+                seals::insert(transaction, &new, seal)?;
+            }
             forget();
             audit::insert(transaction, &entry)?;
             Ok(replaced)
         });
         if replaced.await? {
             stored.keep();
-            sweep::remove(lease, vec![expected.blob.clone()]).await;
+            sweep::remove(lease, vec![expected.blob.id.clone()]).await;
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// A fresh blob of the bytes of another, when these are what is wanted.
-fn copy(lease: &Lease, from: &BlobId, wanted: &Expected) -> Option<Stored> {
-    let copied = || -> std::io::Result<Option<Stored>> {
-        let mut file = lease.store().blobs.open(from)?;
-        let mut writer = lease.store().blobs.create()?;
-        let (mut hasher, mut block) = (Hasher::new(), vec![0; BLOCK_BYTES]);
-        loop {
-            let read = file.read(&mut block)?;
-            if read == 0 || lease.is_ending() {
-                break;
-            }
-            let part = block.get(..read).unwrap_or_default();
-            hasher.update(part);
-            writer.write(part)?;
-        }
-        let same = Sha256(hasher.finalize().into()) == wanted.sha256;
-        if same { writer.finish().map(Some) } else { Ok(None) }
+/// A fresh blob of the content of another, sealed as the lost one was; when it is what is wanted.
+fn copy(lease: &Lease, from: &Blob, wanted: &Expected) -> Option<(Stored, Option<Seal>)> {
+    let store = lease.store();
+    let copied = || -> std::io::Result<_> {
+        let mut twin = store.content(from)?;
+        let fresh = store.new_content(sealing::like(store, wanted.blob.seal.as_ref()))?;
+        content_io::copy(&mut twin, fresh, &|| lease.is_ending())
     };
-    copied().ok().flatten()
+    let (stored, seal, sha256) = copied().ok().flatten()?;
+    (Sha256(sha256) == wanted.sha256).then_some((stored, seal))
 }

@@ -13,6 +13,7 @@ use super::unlocked::Lease;
 use super::{Error, extraction};
 use crate::model::file::BlobId;
 use crate::model::item::Item;
+use crate::model::sealing::{Blob, Seal};
 use crate::repo::search_index::{self, Due};
 use crate::repo::trash;
 use crate::storage::database::DatabaseError;
@@ -40,7 +41,7 @@ struct Prepared {
 
 /// A content whose text is not in the index.
 struct Unread {
-    blob: BlobId,
+    blob: Blob,
     size_bytes: u64,
     media_type: String,
 }
@@ -77,11 +78,11 @@ async fn drain(lease: &Lease) -> Result<(), Error> {
         for (due, unread) in found {
             let text = match unread {
                 Some(unread) if due.attempts < MAX_ATTEMPTS => {
-                    Some((unread.blob.clone(), extract(lease, unread).await))
+                    Some((unread.blob.id.clone(), extract(lease, unread).await))
                 }
                 Some(unread) => {
                     warn!(item:% = due.item_id; "a content is not indexed: looking at it ended the daemon before");
-                    Some((unread.blob, String::new()))
+                    Some((unread.blob.id, String::new()))
                 }
                 None => None,
             };
@@ -111,7 +112,7 @@ fn look(connection: &Connection) -> Result<Vec<(Due, Option<Unread>)>, Error> {
         };
         let unread = match file {
             Some(file) if !search_index::has_text_of(connection, file.id, &file.blob)? => {
-                Some(Unread { blob: file.blob, size_bytes: file.size_bytes, media_type: file.media_type })
+                Some(Unread { blob: file.content(), size_bytes: file.size_bytes, media_type: file.media_type })
             }
             Some(_) | None => None,
         };
@@ -136,8 +137,11 @@ async fn note(
 /// The words in a content. One that is gone or damaged has none: it is reported where it is read for somebody.
 async fn extract(lease: &Lease, Unread { blob, size_bytes, media_type }: Unread) -> String {
     let lease = lease.clone();
+    if blob.seal.as_ref().is_some_and(Seal::is_clients) {
+        return String::new();
+    }
     let looking = tokio::task::spawn_blocking(move || {
-        let content = lease.store().blobs.open(&blob)?;
+        let content = lease.store().content(&blob)?;
         extraction::text_of(content, size_bytes, &media_type, &|| lease.is_ending())
     });
     match looking.await {

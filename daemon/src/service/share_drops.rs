@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Error;
 use super::access::writable;
 use super::files::add_file;
+use super::sealing::{self, Plan};
 use super::share_visits::{Live, ShareVisits, Visitor, gone};
 use super::transfer::{self, BodyError, Progress, Received};
 use super::tree::{check_file_fits, quota_left};
@@ -23,13 +24,13 @@ use crate::repo::{contents, policy, shares, tree};
 const MAX_NUMBER: u32 = 1000;
 
 /// How much may still come, as it was known before the first byte.
-#[expect(clippy::struct_field_names, reason = "a length says its unit last")]
 struct Room {
     /// What is left of the maker's quota.
     quota_bytes: Option<u64>,
     /// What is left of the link's limit.
     share_bytes: Option<u64>,
     reserve_bytes: u64,
+    plan: Plan,
 }
 
 impl ShareVisits {
@@ -52,7 +53,8 @@ impl ShareVisits {
         let announced_bytes = announced_bytes.unwrap_or(0);
         self.check_room(&room, announced_bytes, Progress { received_bytes: 0, free_bytes })?;
         let allow = |progress| self.check_room(&room, 0, progress);
-        let received = transfer::receive(visitor.lease(), body, &allow).await?;
+        let protection = sealing::protection(visitor.lease(), &self.common.clock, room.plan).await?;
+        let received = transfer::receive(visitor.lease(), protection, body, &allow).await?;
         self.commit_drop(visitor, name, received).await
     }
 
@@ -60,12 +62,13 @@ impl ShareVisits {
         let (again, now) = (visitor.again(), self.common.clock.now());
         let read = visitor.lease().store().database.read(move |connection| -> Result<Room, Error> {
             let live = again.look(connection, now)?;
-            drop_folder(connection, &live)?;
+            let folder_id = drop_folder(connection, &live)?;
             let rules = policy::storage(connection)?;
             Ok(Room {
                 quota_bytes: quota_left(connection, live.viewer.user_id, rules.quota_bytes)?,
                 share_bytes: live.share.upload_bytes_left(),
                 reserve_bytes: rules.reserve_bytes,
+                plan: sealing::plan(connection, live.viewer.user_id, Some(folder_id))?,
             })
         });
         read.await
@@ -91,6 +94,7 @@ impl ShareVisits {
         let revision = Revision {
             number: 1,
             blob: received.stored.id().clone(),
+            seal: received.seal.clone(),
             size_bytes: received.size_bytes,
             sha256: received.sha256,
             media_type: media_type::detect(&received.first_bytes, name.as_str()).to_string(),

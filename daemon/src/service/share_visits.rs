@@ -194,7 +194,7 @@ impl ShareVisits {
     /// Pieces of the bytes of a file. Counts a download, unless it is one that goes on.
     pub(crate) async fn read(&self, visitor: &Visitor, file: &File, pieces: Vec<Piece>) -> Result<Content, Error> {
         let start = transfer::start(&pieces);
-        let content = transfer::send(&visitor.lease, file.blob.clone(), pieces).await?;
+        let content = transfer::send(&visitor.lease, file.content(), pieces).await?;
         let key = (visitor.who(), file.blob.clone());
         let counted = self.downloads.part_of(key, start, self.common.clock.monotonic());
         counted.get_or_try_init(|| self.count_download(visitor, Taken::File(file.id))).await?;

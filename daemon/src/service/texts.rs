@@ -27,7 +27,13 @@ impl Files {
         if text.len() > MAX_TEXT_BYTES {
             return Err(Error::field("text", format!("at most {MAX_TEXT_BYTES} bytes; upload it as a file instead")));
         }
-        let upload = Upload { target, announced_bytes: Some(text.len() as u64), sha256: None, precondition };
+        let upload = Upload {
+            target,
+            announced_bytes: Some(text.len() as u64),
+            sha256: None,
+            precondition,
+            client_sealed: false,
+        };
         let body = futures_util::stream::once(std::future::ready(Ok(Bytes::from(text))));
         self.store(caller, upload, body).await
     }
@@ -59,7 +65,7 @@ impl Files {
         let mut blocks = std::pin::pin!(content.into_stream());
         let mut bytes = Vec::new();
         while let Some(block) = blocks.next().await {
-            bytes.extend_from_slice(&block.map_err(Error::Damaged)?);
+            bytes.extend_from_slice(&block.map_err(Error::content)?);
         }
         // Locking ends the stream early.
         if (bytes.len() as u64) < file.size_bytes {

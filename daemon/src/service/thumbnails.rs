@@ -16,13 +16,15 @@ use super::Error;
 use super::access;
 use super::bell::Bell;
 use super::caller::Caller;
+use super::sealing;
 use super::unlocked::Lease;
 use crate::model::file::Sha256;
 use crate::model::role::Action;
+use crate::model::sealing::{Blob, Seal};
 use crate::model::thumbnail::{Side, SmallPicture, Thumbnail, ThumbnailState};
 use crate::repo::blobs::Stored;
 use crate::repo::thumbnails::{self, Pending};
-use crate::storage::pictures::{PictureError, Wish, apart};
+use crate::storage::pictures::{MAX_FILE_BYTES, PictureError, Wish, apart};
 use crate::storage::sandbox::SandboxError;
 use crate::storage::{capacity, converters, sandbox};
 
@@ -57,18 +59,18 @@ impl Thumbnails {
 
     /// The bytes of a small picture: a JPEG.
     pub(crate) async fn read(&self, caller: &Caller, picture: &SmallPicture) -> Result<Bytes, Error> {
-        if let Some(bytes) = caller.store().small_pictures.get(&picture.blob) {
+        if let Some(bytes) = caller.store().small_pictures.get(&picture.blob.id) {
             return Ok(bytes);
         }
         let (lease, blob) = (caller.lease().clone(), picture.blob.clone());
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut lease.store().blobs.open(&blob)?, &mut bytes)?;
+            io::Read::read_to_end(&mut lease.store().content(&blob)?, &mut bytes)?;
             let bytes = Bytes::from(bytes);
-            lease.store().small_pictures.put(blob, bytes.clone());
+            lease.store().small_pictures.put(blob.id, bytes.clone());
             Ok(bytes)
         });
-        read.await.map_err(|error| Error::internal("reading a small picture", error))?.map_err(Error::Damaged)
+        read.await.map_err(|error| Error::internal("reading a small picture", error))?.map_err(Error::content)
     }
 }
 
@@ -118,13 +120,13 @@ async fn try_again(lease: &Lease) -> Result<(), Error> {
 /// Makes the pictures of one content. False when none waits, or there is no room.
 async fn make_next(lease: &Lease) -> Result<bool, Error> {
     let Some(pending) = lease.store().database.read(thumbnails::next).await? else { return Ok(false) };
-    let (source, maker) = (pending.source.clone(), lease.clone());
+    let (source, maker) = (pending.source.id.clone(), lease.clone());
     let made = tokio::task::spawn_blocking(move || {
         if capacity::free_bytes(maker.store().mount_point())? < RESERVE_BYTES {
             return Ok(None);
         }
         match draw(&maker, &pending) {
-            Ok(drawn) => store(&maker, &drawn).map(|stored| Some(Ok(stored))),
+            Ok(drawn) => store(&maker, pending.source.seal.as_ref(), &drawn).map(|stored| Some(Ok(stored))),
             Err(reason) => Ok(Some(Err(reason))),
         }
     });
@@ -200,8 +202,10 @@ fn origin(media_type: &str) -> Origin {
 fn draw(lease: &Lease, pending: &Pending) -> Result<Vec<u8>, Undrawn> {
     let stop = || lease.is_ending();
     let open = || {
-        let opened = lease.store().blobs.open(&pending.source);
-        opened.map_err(|_| Undrawn::Failed("the content does not read back".to_owned()))
+        let opened = lease.store().content(&pending.source);
+        let opened = opened.and_then(|content| content.into_descriptor(MAX_FILE_BYTES, converters::memory_file));
+        let opened = opened.map_err(|_| Undrawn::Failed("the content does not read back".to_owned()))?;
+        opened.ok_or_else(|| Undrawn::Unsupported("it is sealed, and too large to be opened in memory".to_owned()))
     };
     let side = Side::ALL[0].px();
     let picture = match origin(&pending.media_type) {
@@ -264,16 +268,16 @@ fn undrawn(error: SandboxError) -> Undrawn {
     }
 }
 
-/// Writes the JPEGs that [`draw`] made to new blobs.
-fn store(lease: &Lease, drawn: &[u8]) -> io::Result<Vec<(SmallPicture, Stored)>> {
+/// Writes the JPEGs that [`draw`] made to new blobs, sealed as the content is.
+fn store(lease: &Lease, like: Option<&Seal>, drawn: &[u8]) -> io::Result<Vec<(SmallPicture, Stored)>> {
     let mut stored = Vec::new();
     for (side, jpeg) in Side::ALL.into_iter().zip(apart(drawn)) {
-        let mut writer = lease.store().blobs.create()?;
+        let mut writer = lease.store().new_content(sealing::like(lease.store(), like))?;
         writer.write(jpeg)?;
-        let kept = writer.finish()?;
+        let (kept, seal) = writer.finish()?;
         let picture = SmallPicture {
             side,
-            blob: kept.id().clone(),
+            blob: Blob { id: kept.id().clone(), seal },
             size_bytes: jpeg.len() as u64,
             sha256: Sha256(Hasher::digest(jpeg).into()),
         };

@@ -20,8 +20,10 @@ use tokio::time::timeout;
 
 use super::Error;
 use super::unlocked::Lease;
-use crate::model::file::{BlobId, Sha256};
-use crate::repo::blobs::{BlobWriter, Stored};
+use crate::model::file::Sha256;
+use crate::model::sealing::{Blob, Seal};
+use crate::repo::blobs::Stored;
+use crate::repo::content_io::{ContentReader, ContentWriter, Protection};
 use crate::repo::store::Store;
 use crate::storage::capacity;
 
@@ -51,6 +53,7 @@ pub(crate) struct BodyError;
 /// A content that is on disk and has no row yet.
 pub(crate) struct Received {
     pub(crate) stored: Stored,
+    pub(crate) seal: Option<Seal>,
     pub(crate) size_bytes: u64,
     pub(crate) sha256: Sha256,
     /// Where it tells its kind: its first [`FIRST_BYTES`], or all of it.
@@ -90,18 +93,19 @@ pub(crate) async fn free_bytes(lease: &Lease) -> Result<u64, Error> {
 /// Whether an upload may go on, now that it has come so far.
 type Allow<'a> = &'a (dyn Fn(Progress) -> Result<(), Error> + Sync);
 
-/// Writes a body to a new blob and syncs it. `allow` is asked after every buffer, and at the end.
+/// Writes a body to a new blob, and syncs it. `allow` is asked after every buffer, and at the end.
 ///
 /// A buffer is received while the one before it is written and hashed: a drive that waits for the network, and a network
 /// that waits for the drive, would together be half as fast.
 pub(crate) async fn receive(
     lease: &Lease,
+    protection: Protection,
     body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
     allow: Allow<'_>,
 ) -> Result<Received, Error> {
     let mut body = std::pin::pin!(body);
     let mut locking = std::pin::pin!(lease.locking());
-    let mut sink = Sink::create(lease);
+    let mut sink = Sink::create(lease, protection);
     let mut buffer = BytesMut::with_capacity(WRITE_BYTES);
     loop {
         let frame = tokio::select! {
@@ -131,7 +135,7 @@ struct Sink {
 }
 
 struct Inner {
-    writer: BlobWriter,
+    writer: ContentWriter,
     hasher: Hasher,
     progress: Progress,
     first_bytes: Vec<u8>,
@@ -142,12 +146,12 @@ struct Inner {
 }
 
 impl Sink {
-    fn create(lease: &Lease) -> Self {
+    fn create(lease: &Lease, protection: Protection) -> Self {
         let lease = lease.clone();
         let create = move || {
             let progress =
                 Progress { received_bytes: 0, free_bytes: capacity::free_bytes(lease.store().mount_point())? };
-            let writer = lease.store().blobs.create()?;
+            let writer = lease.store().new_content(protection)?;
             Ok(Inner {
                 writer,
                 hasher: Hasher::new(),
@@ -179,7 +183,8 @@ impl Sink {
         let finished = step("syncing a content", move || {
             let Inner { writer, hasher, progress, first_bytes, lease: _lease, .. } = inner;
             let sha256 = Sha256(hasher.finalize().into());
-            Ok(Received { stored: writer.finish()?, size_bytes: progress.received_bytes, sha256, first_bytes })
+            let (stored, seal) = writer.finish()?;
+            Ok(Received { stored, seal, size_bytes: progress.received_bytes, sha256, first_bytes })
         });
         finished.await
     }
@@ -226,7 +231,7 @@ impl Inner {
             hasher.update(buffer);
             writer.write(buffer)?;
         } else {
-            // Who writes mostly waits for gocryptfs. To start a thread takes a hundredth of that.
+            // Who writes seals, and mostly waits for gocryptfs. To start a thread takes a hundredth of that.
             std::thread::scope(|scope| {
                 let hashing = std::thread::Builder::new().spawn_scoped(scope, || hasher.update(buffer))?;
                 writer.write(buffer)?;
@@ -292,18 +297,19 @@ pub(crate) fn start(pieces: &[Piece]) -> u64 {
 }
 
 /// Opens a content and sends pieces of it.
-pub(crate) async fn send(lease: &Lease, blob: BlobId, pieces: Vec<Piece>) -> Result<Content, Error> {
+pub(crate) async fn send(lease: &Lease, blob: Blob, pieces: Vec<Piece>) -> Result<Content, Error> {
     let range = match pieces.as_slice() {
         [Piece::Part(range)] => Some(range.clone()),
         _ => None,
     };
-    let open = move |store: &Store| Ok(Outgoing { file: store.blobs.open(&blob)?, pieces: pieces.into() });
+    let open = move |store: &Store| Ok(Outgoing { content: store.content(&blob)?, pieces: pieces.into() });
     Ok(match (begin(lease, open).await?, range) {
         (Begun::Whole(bytes), _) => Content::Whole(bytes),
-        (Begun::More(source, first), Some(range)) => {
+        // What is sealed has to pass through here; what is not need not.
+        (Begun::More(source, first), Some(range)) if source.content.plain().is_some() => {
             Content::OnDrive(OnDrive::new(lease.clone(), source, first, range))
         }
-        (Begun::More(source, first), None) => Content::Stream(read_ahead(lease.clone(), source, first)),
+        (Begun::More(source, first), _) => Content::Stream(read_ahead(lease.clone(), source, first)),
     })
 }
 
@@ -333,7 +339,7 @@ impl OnDrive {
             match way {
                 Ok(Way::Blocks(sender)) => pump(lease, source, first, sender).await,
                 Ok(Way::Socket { socket, head, done }) => {
-                    let sent = send_file(lease, source.file, range, &socket, &head).await;
+                    let sent = send_file(lease, source.content, range, &socket, &head).await;
                     // Before whoever waits is told: the socket is theirs again.
                     drop(socket);
                     let _gone = done.send(sent);
@@ -364,12 +370,12 @@ impl OnDrive {
 
 async fn send_file(
     lease: Lease,
-    file: std::fs::File,
+    content: ContentReader,
     mut range: Range<u64>,
     socket: &Arc<TcpStream>,
     mut head: &[u8],
 ) -> std::io::Result<()> {
-    let file = Arc::new(file);
+    let content = Arc::new(content);
     let mut locking = std::pin::pin!(lease.locking());
     while !head.is_empty() || !range.is_empty() {
         tokio::select! {
@@ -386,11 +392,14 @@ async fn send_file(
             continue;
         }
         // What is not in memory yet has to be read and decrypted first, which blocks.
-        let (file, socket, lease) = (Arc::clone(&file), Arc::clone(socket), lease.clone());
+        let (content, socket, lease) = (Arc::clone(&content), Arc::clone(socket), lease.clone());
         let step = tokio::task::spawn_blocking(move || {
-            let rest = fill(&socket, &file, range);
+            let rest = match content.plain() {
+                Some(file) => fill(&socket, file, range),
+                None => Err(std::io::ErrorKind::Unsupported.into()),
+            };
             // Locking waits until a running step has ended.
-            drop((file, lease));
+            drop((content, lease));
             rest
         });
         range = step.await.map_err(std::io::Error::other)?.inspect_err(|error| {
@@ -462,7 +471,7 @@ async fn begin<S: Source>(
         Ok((source, block))
     });
     let opened = opened.await.map_err(|error| Error::internal("reading a content", error))?;
-    let (source, first) = opened.map_err(Error::Damaged)?;
+    let (source, first) = opened.map_err(Error::content)?;
     Ok(if source.is_done() { Begun::Whole(first) } else { Begun::More(source, first) })
 }
 
@@ -505,7 +514,7 @@ async fn pump<S: Source>(
 
 /// A content being read, and what of it is still to be sent.
 struct Outgoing {
-    file: std::fs::File,
+    content: ContentReader,
     pieces: VecDeque<Piece>,
 }
 
@@ -519,7 +528,7 @@ impl Source for Outgoing {
                 Piece::Bytes(bytes) => block.extend_from_slice(bytes),
                 Piece::Part(range) => {
                     let length = ((READ_BYTES - block.len()) as u64).min(range.end.saturating_sub(range.start));
-                    read_into(&mut block, &self.file, range.start, length)?;
+                    read_into(&mut block, &mut self.content, range.start, length)?;
                     range.start += length;
                     if range.start < range.end {
                         continue;
@@ -536,8 +545,28 @@ impl Source for Outgoing {
     }
 }
 
-/// Appends that part of a file to a buffer.
-pub(super) fn read_into(block: &mut Vec<u8>, file: &std::fs::File, start: u64, length: u64) -> std::io::Result<()> {
+/// Appends that part of a content to a buffer.
+pub(super) fn read_into(
+    block: &mut Vec<u8>,
+    content: &mut ContentReader,
+    start: u64,
+    length: u64,
+) -> std::io::Result<()> {
+    let Some(file) = content.plain() else {
+        let (before, length) = (block.len(), usize::try_from(length).map_err(std::io::Error::other)?);
+        block.resize(before + length, 0);
+        return content.read_at(start, &mut block[before..]);
+    };
+    read_plain_into(block, file, start, length)
+}
+
+/// The same, of a file as it is.
+pub(super) fn read_plain_into(
+    block: &mut Vec<u8>,
+    file: &std::fs::File,
+    start: u64,
+    length: u64,
+) -> std::io::Result<()> {
     let (before, length) = (block.len(), usize::try_from(length).map_err(std::io::Error::other)?);
     if block.capacity() - before != length {
         block.resize(before + length, 0);

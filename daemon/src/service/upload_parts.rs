@@ -46,7 +46,7 @@ impl Source for Parts {
             };
             let left = part.stored_bytes - reading.read_bytes;
             let length = left.min((READ_BYTES - block.len()) as u64);
-            transfer::read_into(&mut block, &reading.file, reading.read_bytes, length)?;
+            transfer::read_plain_into(&mut block, &reading.file, reading.read_bytes, length)?;
             reading.read_bytes += length;
             if length == left {
                 block.extend_from_slice(&part.tail);

@@ -32,8 +32,12 @@ use crate::model::file::BlobId;
 use crate::model::name::FileName;
 use crate::model::precondition::Precondition;
 use crate::model::role::Action;
+use crate::model::sealing::{Blob, Seal};
 use crate::model::upload::{Upload, UploadKind};
 use crate::repo::audit::{self, Outcome};
+use crate::repo::blobs::Stored;
+use crate::repo::content_io::Protection;
+use crate::repo::keyring::SealWith;
 use crate::repo::uploads;
 
 /// Longest upload: no file of the file systems below may be longer than 16 TiB.
@@ -187,7 +191,8 @@ impl Uploads {
         let blobs: Vec<BlobId> = parts.iter().filter_map(|part| part.blob.clone()).collect();
         let body = super::upload_parts::read(caller.lease(), parts).await?;
         let allow = |progress| self.files.check_room(&allowance, 0, progress);
-        let received = transfer::receive(caller.lease(), body, &allow).await?;
+        let protection = self.files.protection(caller, &wanted(&upload)?, &allowance).await?;
+        let received = transfer::receive(caller.lease(), protection, body, &allow).await?;
         if received.size_bytes != length_bytes {
             return Err(Error::UploadCutShort);
         }
@@ -350,7 +355,7 @@ impl Uploads {
             (Ok(()), None) => {}
         }
         if writer.offset() == upload.length_bytes && upload.kind == UploadKind::Whole {
-            self.finish(caller, upload, writer).await
+            self.finish(caller, upload, writer, &allowance).await
         } else {
             self.save(caller, &mut upload, &mut writer).await?;
             drop(turn);
@@ -414,12 +419,30 @@ impl Uploads {
 
     /// Makes a complete upload a file. When that is refused the upload stands where it was saved last, and its last
     /// bytes may be sent again.
-    async fn finish(&self, caller: &Caller, mut upload: Upload, writer: UploadWriter) -> Result<Upload, Error> {
+    async fn finish(
+        &self,
+        caller: &Caller,
+        mut upload: Upload,
+        writer: UploadWriter,
+        allowance: &Allowance,
+    ) -> Result<Upload, Error> {
         let blob = upload.blob.take().ok_or(Error::Internal("upload without a content", None))?;
+        let wanted = wanted(&upload)?;
         let complete =
             writer.finish().await.map_err(|error| if caller.lease().is_ending() { Error::Locked } else { error })?;
+        let (stored, seal, left_over) = match self.files.protection(caller, &wanted, allowance).await? {
+            Protection::None => (caller.store().blobs.adopt(blob), None, Vec::new()),
+            Protection::Client => {
+                (caller.store().blobs.adopt(blob), Some(Seal::by_client(complete.size_bytes)), Vec::new())
+            }
+            Protection::Seal(with) => {
+                let (stored, seal) = seal(caller.lease(), blob.clone(), with).await?;
+                (stored, seal, vec![blob])
+            }
+        };
         let received = Received {
-            stored: caller.store().blobs.adopt(blob),
+            stored,
+            seal,
             size_bytes: complete.size_bytes,
             sha256: complete.sha256,
             first_bytes: complete.first_bytes,
@@ -428,7 +451,8 @@ impl Uploads {
         let also = move |transaction: &rusqlite::Transaction<'_>, file_id: Uuid| -> Result<(), Error> {
             Ok(uploads::set_finished(transaction, id, file_id, expires_at)?)
         };
-        let saved = self.files.commit_with(caller, wanted(&upload)?, received, also).await?;
+        let saved = self.files.commit_with(caller, wanted, received, also).await?;
+        remove(caller.lease(), left_over).await;
         lock(&self.hashes).pop(&id);
         (upload.stored_bytes, upload.tail) = (upload.length_bytes, Vec::new());
         (upload.file_id, upload.expires_at) = (Some(saved.file.id), expires_at);
@@ -485,6 +509,18 @@ pub(crate) async fn keep(lease: Lease, uploads: Arc<Uploads>) {
     lock(&uploads.hashes).clear();
 }
 
+/// Seals a complete upload. It was not while it came: what is sent again after a break may be other bytes, and no key may seal
+/// two contents.
+async fn seal(lease: &Lease, blob: BlobId, with: SealWith) -> Result<(Stored, Option<Seal>), Error> {
+    let lease = lease.clone();
+    let sealing = transfer::step("sealing an upload", move || {
+        let whole = Blob { id: blob, seal: None };
+        lease.store().sealed.seal_upload(&lease.store().blobs, &whole, with, &|| lease.is_ending())
+    });
+    let (stored, seal, _) = sealing.await?.ok_or(Error::Locked)?;
+    Ok((stored, seal))
+}
+
 /// The right to write to an upload, which one request has at a time.
 struct Turn {
     busy: Arc<Mutex<HashSet<Uuid>>>,
@@ -505,6 +541,7 @@ fn wanted(upload: &Upload) -> Result<files::Upload, Error> {
         announced_bytes: Some(upload.length_bytes),
         sha256: None,
         precondition: Precondition::default(),
+        client_sealed: upload.client_sealed(),
     })
 }
 

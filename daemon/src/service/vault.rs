@@ -21,10 +21,13 @@ use super::creation_mark::CreationMark;
 use super::device::Device;
 use super::error::KeyFileProblem;
 use super::factory_reset;
+use super::given_key::GivenKey;
 use super::key_file::KeyFile;
 use super::throttle::Throttle;
 use super::unlocked::{Lease, Unlocked};
 use super::vault_journal::VaultJournal;
+use super::vault_sealing::roots;
+use crate::model::clock::system_rng;
 use crate::model::event::Event;
 use crate::repo::audit::{self, Outcome};
 use crate::repo::store::Store;
@@ -84,6 +87,8 @@ pub(crate) struct Vault {
     pub(super) creation_mark: CreationMark,
     pub(super) setup_code_guesses: Arc<Throttle>,
     pub(super) journal: Arc<VaultJournal>,
+    /// A key for sealed files that came from outside.
+    pub(super) given_key: Option<Arc<GivenKey>>,
     network_guesses: Arc<Throttle>,
     local_guesses: Arc<Throttle>,
     state: RwLock<State>,
@@ -102,7 +107,13 @@ enum State {
 
 impl Vault {
     /// A locked vault, or none yet. Starts the task that locks it when gocryptfs ends by itself.
-    pub(crate) fn start(paths: VaultPaths, common: Common, device: Arc<Device>, chores: Vec<Chore>) -> Arc<Self> {
+    pub(crate) fn start(
+        paths: VaultPaths,
+        common: Common,
+        device: Arc<Device>,
+        given_key: Option<GivenKey>,
+        chores: Vec<Chore>,
+    ) -> Arc<Self> {
         let throttle = |name: &str| {
             let path = paths.device.join(format!("attempts-{name}.json"));
             Arc::new(Throttle::load(path, Arc::clone(&common.clock)))
@@ -114,6 +125,7 @@ impl Vault {
             creation_mark: CreationMark::new(&paths.device),
             setup_code_guesses: throttle("setup-code"),
             journal: Arc::new(journal),
+            given_key: given_key.map(Arc::new),
             network_guesses: throttle("network"),
             local_guesses: throttle("local"),
             paths,
@@ -367,16 +379,19 @@ impl Vault {
     }
 
     /// Mounts and opens the store with the keys. The caller has the turn.
-    pub(super) async fn open(self: &Arc<Self>, keys: OpenKeys) -> Result<(), Error> {
+    pub(super) async fn open(self: &Arc<Self>, mut keys: OpenKeys) -> Result<(), Error> {
         self.set_state(State::Unlocking);
         self.key_file.start_watch(keys.file());
         let number = self.unlocks.fetch_add(1, Ordering::Relaxed) + 1;
         let vault = Arc::clone(self);
-        let opened = blocking("unlock", move || vault.mount_and_open(&keys, number)).await;
+        let opened = blocking("unlock", move || vault.mount_and_open(&mut keys, number)).await;
         match opened {
             Ok(unlocked) => {
                 let unlocked = Arc::new(unlocked);
                 self.merge_journal(&unlocked).await;
+                if let Err(error) = self.take_given_key(&unlocked).await {
+                    error!(error:% = error; "the given encryption key was not taken into the vault");
+                }
                 for chore in &self.chores {
                     tokio::spawn(chore(unlocked.lease()?));
                 }
@@ -404,15 +419,19 @@ impl Vault {
         Ok(Mount::open(cipher, &self.paths.mount_point, passphrase, on_exit)?)
     }
 
-    fn mount_and_open(&self, keys: &OpenKeys, number: u64) -> Result<Unlocked, Error> {
+    fn mount_and_open(&self, keys: &mut OpenKeys, number: u64) -> Result<Unlocked, Error> {
         if !gocryptfs::is_initialised(&self.paths.cipher) {
             let detail = "the cipher directory is missing; is the storage drive attached?".to_owned();
             return Err(Error::StorageUnavailable { detail, source: None });
         }
-        let payload = keys.payload();
-        let mount = self.mount(&self.paths.cipher, &payload.gocryptfs_passphrase, number)?;
+        let mount = self.mount(&self.paths.cipher, &keys.payload().gocryptfs_passphrase, number)?;
         // On an error below the mount is dropped, which ends gocryptfs.
-        let store = Store::open(&self.paths.mount_point)?;
+        let store = Store::open(&self.paths.mount_point, roots(keys)?)?;
+        if keys.payload().previous_envelope_root_key.is_some() {
+            // The exchange that was interrupted is finished now.
+            keys.forget_previous_root_key(&mut system_rng());
+            self.key_file.replace(keys.file())?;
+        }
         // Its creation is finished, also when the power went before the mark did.
         self.creation_mark.clear();
         Ok(Unlocked::new(keys, number, store, mount))

@@ -106,7 +106,7 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         Error::Lockdown => Some((Outcome::Refused, "lockdown")),
         Error::KeyFile(problem) => Some((Outcome::Refused, key_file(*problem))),
         Error::KeySlotNeeded => Some((Outcome::Refused, "the last master password must stay")),
-        Error::StorageUnavailable { .. } | Error::StorageFull | Error::Damaged(_) => {
+        Error::StorageUnavailable { .. } | Error::StorageFull | Error::Damaged(_) | Error::DecryptionFailed(_) => {
             Some((Outcome::Failed, "the storage cannot be used"))
         }
         Error::Internal(..) => Some((Outcome::Failed, "internal fault")),
@@ -123,6 +123,9 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::LastSecondFactor
         | Error::LastAdmin
         | Error::OwnAccount
+        | Error::OnlySealed
+        | Error::NotAllSealed { .. }
+        | Error::JobRunning
         | Error::UsernameTaken
         | Error::GroupNameTaken
         | Error::LinkTaken

@@ -40,7 +40,7 @@ const MAX_PIXELS: u64 = 100_000_000;
 /// Most bytes of a decoded picture.
 const MAX_DECODED_BYTES: u64 = 512 * 1024 * 1024;
 /// Longest file that is decoded: some decoders read all of it first.
-const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// Quality of small pictures.
 const QUALITY: u8 = 80;
 

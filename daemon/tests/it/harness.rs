@@ -142,6 +142,11 @@ impl Daemon {
         Self { child, address, state, log, reader: Some(reader), directory, arguments, token }
     }
 
+    /// What the state lies in, to start the program again on it.
+    pub(crate) fn directory(&self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.directory)
+    }
+
     /// Kills the program and starts it again on what it left.
     pub(crate) fn crash_and_restart(mut self) -> Self {
         self.kill();

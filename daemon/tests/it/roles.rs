@@ -241,6 +241,8 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
             "trash_days": 30, "keep_revisions": 100, "keep_days": 0, "quota_bytes": 0, "reserve_bytes": 33_554_432
         }),
         ("PUT", path) if path.starts_with("/users/") && path.ends_with("/storage") => json!({ "quota_bytes": null }),
+        ("PUT", "/encryption") => json!({ "mode": "off" }),
+        ("POST", "/encryption/jobs") => json!({ "kind": "audit" }),
         ("POST", "/folders" | "/groups") => json!({ "name": name }),
         ("PUT", path) if path.starts_with("/items/") && path.ends_with("/label") => json!({ "colour": "red" }),
         ("PUT", path) if path.starts_with("/items/") && path.ends_with("/note") => json!({ "text": name }),

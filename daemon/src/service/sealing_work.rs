@@ -1,0 +1,318 @@
+//! What a job does with one blob after the other: seals it, seals it anew, gives it another header, looks whether it opens.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coffer_crypto::envelope::keys::KeyEncryptionKey;
+
+use super::common::Common;
+use super::sealing::{self, Plan};
+use super::unlocked::Lease;
+use super::{Error, sealing_audit, sealing_jobs};
+use crate::model::file::BlobId;
+use crate::model::sealing::{Blob, KeyOwner, Seal, SealMethod};
+use crate::model::sealing_job::{Finding, Job, JobKind};
+use crate::repo::keyring::SealWith;
+use crate::repo::sealed::NewHeader;
+use crate::repo::seals::JournalledHeader;
+use crate::repo::{scrubs, sealing_jobs as jobs, seals};
+use crate::storage::database::DatabaseError;
+
+/// A pause within a content, so that locking never waits for a long one.
+const NAP: Duration = Duration::from_millis(50);
+
+/// What became of one blob.
+pub(super) struct Outcome {
+    /// The name under which it is counted.
+    pub(super) kind: &'static str,
+    pub(super) bytes: u64,
+    pub(super) finding: Option<Finding>,
+}
+
+/// A blob, and the length and digest that its content should have.
+pub(super) type Item = (Blob, u64, String);
+
+/// Does the job's work on some blobs; on fewer when somebody stops it.
+pub(super) async fn batch(lease: &Lease, common: &Common, job: &Job, items: Vec<Item>) -> Result<Vec<Outcome>, Error> {
+    if job.kind == JobKind::Rewrap {
+        return rewrap(lease, job, items).await;
+    }
+    let mut outcomes = Vec::with_capacity(items.len());
+    let id = job.id;
+    for item in items {
+        if !lease.store().database.read(move |connection| jobs::is_running(connection, id)).await? {
+            break;
+        }
+        let (begun, size_bytes) = (common.clock.monotonic(), item.1);
+        outcomes.push(one(lease, common, job, item).await?);
+        let worked = common.clock.monotonic().saturating_duration_since(begun);
+        let pause = match job.bytes_per_s {
+            // Within a content as well; this is for many short ones.
+            Some(bytes_per_s) => {
+                Duration::from_millis(size_bytes.saturating_mul(1000) / bytes_per_s).saturating_sub(worked)
+            }
+            None => worked,
+        };
+        rest(lease, pause).await?;
+    }
+    Ok(outcomes)
+}
+
+/// Rests for as long as the work took, so that a job takes half of the drive at most.
+async fn rest(lease: &Lease, worked: Duration) -> Result<(), Error> {
+    tokio::select! {
+        biased;
+        () = lease.locking() => Err(Error::Locked),
+        () = tokio::time::sleep(worked.min(Duration::from_secs(2))) => Ok(()),
+    }
+}
+
+async fn one(lease: &Lease, common: &Common, job: &Job, item: Item) -> Result<Outcome, Error> {
+    let (blob, bytes) = (item.0.clone(), item.1);
+    let seal = blob.seal.as_ref();
+    let wanted = match job.kind {
+        JobKind::Audit | JobKind::Verify => {
+            let (reader, kind) = (lease.clone(), job.kind);
+            let pace = Pace::new(common, job, lease);
+            let look = move || {
+                if kind == JobKind::Audit {
+                    sealing_audit::classify(reader.store(), &item)
+                } else {
+                    sealing_audit::verify(reader.store(), &item, &|| pace.stop())
+                }
+            };
+            let looked = tokio::task::spawn_blocking(look).await;
+            let (kind, why) = looked.map_err(|error| Error::internal("looking at a content", error))?;
+            if lease.is_ending() {
+                return Err(Error::Locked);
+            }
+            let finding = match why {
+                Some(why) => Some(Finding { subject: subject(lease, &blob.id).await?, finding: why }),
+                None => None,
+            };
+            return Ok(Outcome { kind, bytes, finding });
+        }
+        JobKind::Files => seal.is_none(),
+        JobKind::Upgrade => seal.is_some_and(|seal| seal.version == 1),
+        JobKind::Reencrypt => seal.is_some_and(|seal| !seal.is_clients() && is_old(lease, seal)),
+        JobKind::Rewrap | JobKind::ImportStormcloud => false,
+    };
+    if !wanted {
+        let kind = if seal.is_some_and(Seal::is_clients) { "client" } else { "unchanged" };
+        return Ok(Outcome { kind, bytes, finding: None });
+    }
+    if job.dry_run {
+        return Ok(Outcome { kind: "would_be_sealed", bytes, finding: None });
+    }
+    let with = seal_with(lease, common, &blob).await?;
+    match seal_anew(lease, common, job, item, with).await {
+        Ok(()) => Ok(Outcome { kind: "sealed", bytes, finding: None }),
+        Err(error @ (Error::Damaged(_) | Error::DecryptionFailed(_))) => {
+            let finding = Finding { subject: subject(lease, &blob.id).await?, finding: error.to_string() };
+            Ok(Outcome { kind: "failed", bytes, finding: Some(finding) })
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Whether a newer key of that name is there.
+fn is_old(lease: &Lease, seal: &Seal) -> bool {
+    let newest = seal.key_id.as_deref().and_then(|id| lease.store().sealed.keyring.newest(id));
+    newest.is_some_and(|newest| newest.generation() > seal.key_generation)
+}
+
+/// What an old content is to be sealed with: as it is, or as a new one of its owner would be.
+async fn seal_with(lease: &Lease, common: &Common, blob: &Blob) -> Result<SealWith, Error> {
+    let of = blob.id.clone();
+    let planned = lease.store().database.read(move |connection| -> Result<Plan, DatabaseError> {
+        match seals::owner_of(connection, &of)? {
+            Some((owner_id, folder_id)) => sealing::plan(connection, owner_id, folder_id),
+            None => Ok(Plan(None)),
+        }
+    });
+    let newest = |seal: &Seal| lease.store().sealed.keyring.newest(seal.key_id.as_deref()?);
+    if let Some(seal) = &blob.seal
+        && let Some(key) = newest(seal)
+    {
+        return Ok(SealWith { key, method: seal.method });
+    }
+    let (owner, method) = planned.await?.0.unwrap_or((KeyOwner::Shared, SealMethod::Server));
+    Ok(SealWith { key: sealing::active_key(lease, &common.clock, owner).await?, method })
+}
+
+/// Seals a content under a fresh name, and lets everything name that one. It is readable all the while.
+async fn seal_anew(lease: &Lease, common: &Common, job: &Job, item: Item, with: SealWith) -> Result<(), Error> {
+    let (blob, size_bytes, sha256) = item;
+    let (sealer, old, pace) = (lease.clone(), blob.clone(), Pace::new(common, job, lease));
+    let sealing = tokio::task::spawn_blocking(move || {
+        sealer.store().sealed.seal_anew(&sealer.store().blobs, &old, with, &|| pace.stop())
+    });
+    let sealed = sealing.await.map_err(|error| Error::internal("sealing a content", error))?;
+    let sealed = sealed.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::Damaged(error),
+        io::ErrorKind::StorageFull => Error::StorageFull,
+        _ => Error::content(error),
+    })?;
+    let (stored, seal, digest) = sealed.ok_or(Error::Locked)?;
+    if data_encoding::HEXLOWER.encode(&digest) != sha256 {
+        drop(tokio::task::spawn_blocking(move || drop(stored)));
+        return Err(Error::Damaged(io::Error::new(io::ErrorKind::InvalidData, "its digest is another one")));
+    }
+    let (old, new) = (blob.id.clone(), Blob { id: stored.id().clone(), seal });
+    let (from, to) = (old.clone(), new.clone());
+    let forget = lease.store().all_files_forgetter();
+    let replaced = lease.store().database.write(move |transaction| -> Result<bool, DatabaseError> {
+        let replaced = seals::replace(transaction, &from, &to.id)?;
+        if let Some(seal) = to.seal.as_ref().filter(|_| replaced) {
+            seals::insert(transaction, &to.id, seal)?;
+        }
+        forget();
+        Ok(replaced)
+    });
+    if !replaced.await? {
+        // It was deleted meanwhile.
+        drop(tokio::task::spawn_blocking(move || drop(stored)));
+        return Ok(());
+    }
+    log::debug!(size_bytes; "a content was sealed");
+    stored.keep();
+    lease.store().sealed.note_move(old.clone(), new);
+    sealing_jobs::remove(lease, vec![old]).await;
+    Ok(())
+}
+
+/// What a header becomes.
+struct Rewrapped {
+    blob: BlobId,
+    new: NewHeader,
+}
+
+/// Gives blobs new headers: journalled together, written, noted together.
+async fn rewrap(lease: &Lease, job: &Job, items: Vec<Item>) -> Result<Vec<Outcome>, Error> {
+    let (maker, dry_run) = (lease.clone(), job.dry_run);
+    let made = tokio::task::spawn_blocking(move || {
+        let store = maker.store();
+        let mut made = Vec::new();
+        for (blob, ..) in items {
+            if maker.is_ending() {
+                break;
+            }
+            let newest = newest_for(&maker, &blob);
+            let new = newest.map(|key| store.sealed.rewrapped(&store.blobs, &blob, &key));
+            made.push((blob, new.transpose().map(Option::flatten)));
+        }
+        made
+    });
+    let made = made.await.map_err(|error| Error::internal("making headers", error))?;
+    if lease.is_ending() {
+        return Err(Error::Locked);
+    }
+    let (mut outcomes, mut headers) = (Vec::new(), Vec::new());
+    for (blob, new) in made {
+        let (kind, finding) = match new {
+            Ok(None) if blob.seal.as_ref().is_some_and(Seal::is_clients) => ("client", None),
+            Ok(None) => ("unchanged", None),
+            Ok(Some(_)) if dry_run => ("would_be_rewrapped", None),
+            Ok(Some(new)) => {
+                headers.push(Rewrapped { blob: blob.id, new });
+                ("rewrapped", None)
+            }
+            Err(error) => {
+                let subject = subject(lease, &blob.id).await?;
+                ("failed", Some(Finding { subject, finding: error.to_string() }))
+            }
+        };
+        outcomes.push(Outcome { kind, bytes: 0, finding });
+    }
+    write_headers(lease, headers).await?;
+    Ok(outcomes)
+}
+
+/// The key that a blob is to be wrapped under, when it is not yet.
+fn newest_for(lease: &Lease, blob: &Blob) -> Option<Arc<KeyEncryptionKey>> {
+    let seal = blob.seal.as_ref().filter(|seal| seal.version == 2)?;
+    let newest = lease.store().sealed.keyring.newest(seal.key_id.as_deref()?)?;
+    (newest.generation() != seal.key_generation).then_some(newest)
+}
+
+async fn write_headers(lease: &Lease, headers: Vec<Rewrapped>) -> Result<(), Error> {
+    let journal: Vec<JournalledHeader> = headers
+        .iter()
+        .filter(|rewrapped| rewrapped.new.is_written_in_place())
+        .map(|rewrapped| JournalledHeader {
+            blob: rewrapped.blob.clone(),
+            core: rewrapped.new.header.core().to_vec(),
+            key_id: rewrapped.new.seal.key_id.clone().unwrap_or_default(),
+            key_generation: rewrapped.new.seal.key_generation,
+        })
+        .collect();
+    let journalled = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
+        journal.iter().try_for_each(|header| seals::journal(transaction, header))
+    });
+    journalled.await?;
+    let writer = lease.clone();
+    let writing = tokio::task::spawn_blocking(move || -> io::Result<Vec<Rewrapped>> {
+        let store = writer.store();
+        for rewrapped in headers.iter().filter(|rewrapped| !rewrapped.new.is_there) {
+            match store.sealed.write_header(&store.blobs, &rewrapped.blob, &rewrapped.new.header) {
+                // It was deleted meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        Ok(headers)
+    });
+    let written = writing.await.map_err(|error| Error::internal("writing headers", error))?;
+    let written = written.map_err(|error| Error::storage("writing headers", error))?;
+    let forget = lease.store().all_files_forgetter();
+    let noted = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
+        forget();
+        written.iter().try_for_each(|Rewrapped { blob, new }| {
+            let key_id = new.seal.key_id.as_deref().unwrap_or_default();
+            seals::header_written(transaction, blob, key_id, new.seal.key_generation)
+        })
+    });
+    Ok(noted.await?)
+}
+
+/// How people find a blob: by the files and revisions that it belongs to.
+pub(super) async fn subject(lease: &Lease, blob: &BlobId) -> Result<String, Error> {
+    let of = blob.clone();
+    let revisions = lease.store().database.read(move |connection| scrubs::revisions_of(connection, &of)).await?;
+    let named: Vec<String> = revisions.iter().map(|(file, number)| format!("file {file} revision {number}")).collect();
+    Ok(if named.is_empty() { format!("blob {}", blob.as_str()) } else { named.join(", ") })
+}
+
+/// Slows reading down to what a job may read in a second.
+struct Pace {
+    common: Common,
+    lease: Lease,
+    bytes_per_s: Option<u64>,
+    begun: Instant,
+    pieces: std::sync::atomic::AtomicU64,
+}
+
+impl Pace {
+    fn new(common: &Common, job: &Job, lease: &Lease) -> Self {
+        Self {
+            common: common.clone(),
+            lease: lease.clone(),
+            bytes_per_s: job.bytes_per_s,
+            begun: common.clock.monotonic(),
+            pieces: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// Asked after each MiB: whether the vault is being locked. Waits until it is time for the next one.
+    fn stop(&self) -> bool {
+        let pieces = self.pieces.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if let Some(bytes_per_s) = self.bytes_per_s {
+            let due = Duration::from_millis(pieces.saturating_mul(1000 << 20) / bytes_per_s);
+            while !self.lease.is_ending() && self.common.clock.monotonic().saturating_duration_since(self.begun) < due {
+                std::thread::park_timeout(NAP);
+            }
+        }
+        self.lease.is_ending()
+    }
+}
