@@ -23,6 +23,7 @@ mod sessions;
 mod setup;
 mod setup_failure;
 mod shares;
+mod srp;
 mod storage;
 mod transfer;
 mod users;
@@ -78,6 +79,7 @@ pub use setup::{
 };
 pub use setup_failure::{BoxDid, FailureReport, SetupFailure};
 pub use shares::{ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload};
+pub use srp::{EnrolSrp, FinishSrp, SrpFinished, SrpStarted, SrpVerifier, StartSrp};
 pub use storage::{
     Bulk, BulkAction, BulkResult, BulkResults, ContentFault, FaultyRevision, FolderUsage, ItemKind, RestoredItem,
     Scrub, SetQuota, StoragePolicy, StorageUsage, TrashEmptied, TrashItem, UserUsage,

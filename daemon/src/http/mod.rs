@@ -44,6 +44,7 @@ mod share_drops;
 mod share_pages;
 mod share_visits;
 mod shares;
+mod srp;
 mod storage;
 mod tags;
 mod thumbnails;
@@ -95,6 +96,7 @@ use crate::service::second_factors::SecondFactors;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
+use crate::service::srp::SrpVerifiers;
 use crate::service::stats::Stats;
 use crate::service::storage_policy::StorageRules;
 use crate::service::tags::Tags;
@@ -113,6 +115,7 @@ pub(crate) struct Services {
     pub(crate) vault: Arc<Vault>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) second_factors: Arc<SecondFactors>,
+    pub(crate) srp_verifiers: Arc<SrpVerifiers>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
     pub(crate) api_keys: Arc<ApiKeys>,
@@ -219,6 +222,10 @@ fn routes_of_the_vault() -> OpenApiRouter<Services> {
         .routes(routes!(sessions::open, sessions::list, sessions::close_others))
         .routes(routes!(sessions::answer))
         .routes(routes!(sessions::refresh))
+        .routes(routes!(srp::start))
+        .routes(routes!(srp::finish))
+        .routes(routes!(srp::get, srp::set))
+        .routes(routes!(srp::remove))
         .routes(routes!(sessions::close_current))
         .routes(routes!(sessions::close))
         .routes(routes!(users::me, users::change_me))

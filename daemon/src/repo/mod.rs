@@ -27,6 +27,7 @@ pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod shares;
+pub(crate) mod srp;
 pub(crate) mod store;
 pub(crate) mod tags;
 pub(crate) mod thumbnails;
@@ -60,6 +61,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0011_organisation.sql")),
         M::up(include_str!("migrations/0012_shares.sql")),
         M::up(include_str!("migrations/0013_integrity.sql")),
+        M::up(include_str!("migrations/0014_srp.sql")),
     ])
 });
 

@@ -62,6 +62,8 @@ pub(crate) mod setup_code;
 mod share_drops;
 pub(crate) mod share_visits;
 pub(crate) mod shares;
+pub(crate) mod srp;
+pub(crate) mod srp_login;
 pub(crate) mod stats;
 pub(crate) mod storage_policy;
 pub(crate) mod sweep;

@@ -55,6 +55,7 @@ mod second_factors;
 mod sessions;
 mod share_drops;
 mod shares;
+mod srp_login;
 mod startup;
 mod storage;
 mod thumbnails;
