@@ -163,7 +163,7 @@ impl Fingerprint {
         std::array::from_fn(|word| {
             let bits = (word * WORD_BITS..(word + 1) * WORD_BITS).map(|bit| (self.0[bit / 8] >> (7 - bit % 8)) & 1);
             let index = bits.fold(0, |index, bit| index * 2 + usize::from(bit));
-            WORDS.lines().nth(index).unwrap_or_default()
+            WORDS.split_ascii_whitespace().nth(index).unwrap_or_default()
         })
     }
 
