@@ -19,6 +19,7 @@ mod registrar;
 mod search;
 mod second_factors;
 mod secret;
+mod secrets;
 mod sessions;
 mod setup;
 mod setup_failure;
@@ -69,6 +70,10 @@ pub use second_factors::{
     RenamePasskey, SecondFactorAdded, SecondFactors, StartPasskey, Totp,
 };
 pub use secret::SecretString;
+pub use secrets::{
+    CreateSecretVault, PutSecretItem, PutSecretMember, RotateSecretVault, SecretAccount, SecretChanges, SecretIdentity,
+    SecretItem, SecretItemKey, SecretMember, SecretMemberKey, SecretRole, SecretVault, SecretVaultKey,
+};
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,

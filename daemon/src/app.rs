@@ -65,6 +65,7 @@ use crate::service::scrub::{self, Scrubs};
 use crate::service::search::Search;
 use crate::service::search_index;
 use crate::service::second_factors::SecondFactors;
+use crate::service::secrets::Secrets;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
@@ -193,6 +194,7 @@ fn serve_with(
     Services {
         second_factors,
         srp_verifiers,
+        secrets: Arc::new(Secrets::new(common.clone())),
         sessions,
         observatory: Arc::new(observatory),
         request_stats: RequestStats::default(),

@@ -38,6 +38,7 @@ mod revisions;
 mod scrubs;
 mod search;
 mod second_factors;
+mod secrets;
 pub(crate) mod server;
 mod sessions;
 mod share_drops;
@@ -93,6 +94,7 @@ use crate::service::registration::Registrations;
 use crate::service::scrub::Scrubs;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
+use crate::service::secrets::Secrets;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
@@ -116,6 +118,7 @@ pub(crate) struct Services {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) second_factors: Arc<SecondFactors>,
     pub(crate) srp_verifiers: Arc<SrpVerifiers>,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
     pub(crate) api_keys: Arc<ApiKeys>,
@@ -267,6 +270,20 @@ fn routes_of_the_vault() -> OpenApiRouter<Services> {
         .routes(routes!(metrics::json))
 }
 
+/// What clients have sealed.
+fn routes_of_secrets() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(secrets::account, secrets::set_account))
+        .routes(routes!(secrets::identity))
+        .routes(routes!(secrets::create, secrets::list))
+        .routes(routes!(secrets::get, secrets::delete))
+        .routes(routes!(secrets::keys, secrets::rotate))
+        .routes(routes!(secrets::members))
+        .routes(routes!(secrets::put_member, secrets::remove_member))
+        .routes(routes!(secrets::item, secrets::put_item))
+        .routes(routes!(secrets::sync))
+}
+
 /// The box itself.
 fn routes_of_the_device() -> OpenApiRouter<Services> {
     OpenApiRouter::new()
@@ -289,7 +306,7 @@ fn routes_of_the_device() -> OpenApiRouter<Services> {
 
 /// Every route, with the document that describes them.
 pub(crate) fn router(services: Services) -> Router {
-    let api = routes_of_the_vault().merge(routes_of_files()).merge(routes_of_the_device());
+    let api = routes_of_the_vault().merge(routes_of_files()).merge(routes_of_secrets()).merge(routes_of_the_device());
     let stats = services.request_stats.clone();
     let (router, mut document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))

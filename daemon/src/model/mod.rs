@@ -25,6 +25,7 @@ pub(crate) mod role;
 pub(crate) mod scrub;
 pub(crate) mod search;
 pub(crate) mod second_factor;
+pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod share;
 pub(crate) mod snippet;

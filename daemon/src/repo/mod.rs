@@ -24,6 +24,7 @@ pub(crate) mod scrubs;
 pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;
+pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod shares;
@@ -62,6 +63,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0012_shares.sql")),
         M::up(include_str!("migrations/0013_integrity.sql")),
         M::up(include_str!("migrations/0014_srp.sql")),
+        M::up(include_str!("migrations/0015_secrets.sql")),
     ])
 });
 

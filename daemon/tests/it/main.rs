@@ -52,6 +52,7 @@ mod roles;
 mod sandbox;
 mod search;
 mod second_factors;
+mod secrets;
 mod sessions;
 mod share_drops;
 mod shares;
