@@ -10,16 +10,16 @@ use uuid::Uuid;
 #[serde(deny_unknown_fields)]
 pub struct SecretAccount {
     /// The account key, wrapped for who knows the password; 104 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub by_password: String,
     /// The account key, wrapped for who has the recovery key; 104 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub by_recovery: String,
     /// The private keys, sealed under the account key; 136 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(45) + "AQ"))]
     pub identity: String,
     /// The public keys, signed by themselves; 144 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(48)))]
     pub public: String,
 }
 
@@ -29,7 +29,7 @@ pub struct SecretIdentity {
     /// Whose.
     pub user_id: Uuid,
     /// 144 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(48)))]
     pub public: String,
 }
 
@@ -54,7 +54,7 @@ pub struct CreateSecretVault {
     /// Chosen by the client, which seals the key for it.
     pub id: Uuid,
     /// The vault's first key, wrapped under the account key; 104 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub key: String,
 }
 
@@ -106,7 +106,7 @@ pub struct SecretVaultKey {
     #[schema(example = 1)]
     pub generation: u32,
     /// Wrapped by the member, 104 bytes, or granted by another, 237 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(79)))]
     pub sealed: String,
 }
 
@@ -115,7 +115,7 @@ pub struct SecretVaultKey {
 #[serde(deny_unknown_fields)]
 pub struct RotateSecretVault {
     /// The next link of the vault's history, 261 bytes: it says that there is a new key.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(87)))]
     pub link: String,
     /// The new key, for each member.
     pub keys: Vec<SecretMemberKey>,
@@ -130,7 +130,7 @@ pub struct SecretMemberKey {
     /// Who.
     pub user_id: Uuid,
     /// 104 bytes for oneself, 237 for others.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(79)))]
     pub sealed: String,
 }
 
@@ -141,7 +141,7 @@ pub struct SecretItemKey {
     /// Which item.
     pub id: Uuid,
     /// 104 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub wrapped_key: String,
 }
 
@@ -153,13 +153,13 @@ pub struct PutSecretItem {
     #[schema(example = 1)]
     pub key_generation: u32,
     /// The item's key, 104 bytes.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub wrapped_key: String,
     /// The sealed item; null deletes it.
     #[schema(example = "AAAA")]
     pub content: Option<String>,
     /// The next link of the vault's history, 261 bytes. It says the revision, and the content's SHA-256.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(87)))]
     pub link: String,
 }
 
@@ -175,6 +175,7 @@ pub struct SecretItem {
     /// Of the vault's key that wraps the item's.
     pub key_generation: u32,
     /// The item's key, 104 bytes.
+    #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub wrapped_key: String,
     /// The sealed item; null when it was deleted.
     pub content: Option<String>,
@@ -193,6 +194,7 @@ pub struct SecretChanges {
     /// The number of changes that the vault has.
     pub sequence: u64,
     /// The history, from the link that the client has seen last.
+    #[schema(example = json!(["AAAA"]))]
     pub links: Vec<String>,
     /// The items that changed after it, in the order of their last change.
     pub items: Vec<SecretItem>,

@@ -10,6 +10,14 @@ use crate::{LoginReply, SecretString};
 /// Makes an account log in by SRP-6a. All bytes are base64url without padding.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "password": "amber canoe thirteen",
+    "group_bits": 4096,
+    "salt": "vrJTedGoWB61pyc2eiRB7g",
+    "verifier": "AQEB".repeat(170) + "AQE",
+    "parameters": String::from("AAEAAAAAAAMAAAAE") + &"AQEB".repeat(16),
+    "only": false,
+}))]
 pub struct EnrolSrp {
     /// The account's password, again. Not the one that the verifier is of.
     #[schema(example = "amber canoe thirteen")]
@@ -21,10 +29,10 @@ pub struct EnrolSrp {
     #[schema(example = "vrJTedGoWB61pyc2eiRB7g")]
     pub salt: String,
     /// v, as long as the group's modulus.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(170) + "AQE"))]
     pub verifier: SecretString,
     /// How the client derives its keys, 60 bytes. Too cheap ones are refused.
-    #[schema(example = "AAQAAAAAAAMAAAAEAAAA")]
+    #[schema(example = json!(String::from("AAEAAAAAAAMAAAAE") + &"AQEB".repeat(16)))]
     pub parameters: String,
     /// Whether the password opens no session any more.
     #[schema(example = false)]
@@ -53,12 +61,19 @@ pub struct StartSrp {
     #[schema(example = "ada_l")]
     pub username: String,
     /// A, as long as the group's modulus: 512 bytes, or 384.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(170) + "AQE"))]
     pub client_public: String,
 }
 
 /// What the client needs for its proof. An account that does not exist gets the same, always the same.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "handshake": "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM",
+    "account_id": "01890000-0000-7000-8000-000000000000",
+    "salt": "vrJTedGoWB61pyc2eiRB7g",
+    "server_public": "AQEB".repeat(170) + "AQE",
+    "parameters": String::from("AAEAAAAAAAMAAAAE") + &"AQEB".repeat(16),
+}))]
 pub struct SrpStarted {
     /// Names the handshake; good for one proof within 60 seconds.
     #[schema(example = "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM")]
@@ -69,16 +84,21 @@ pub struct SrpStarted {
     #[schema(example = "vrJTedGoWB61pyc2eiRB7g")]
     pub salt: String,
     /// B, as long as A.
-    #[schema(example = "AAAA")]
+    #[schema(example = json!("AQEB".repeat(170) + "AQE"))]
     pub server_public: String,
     /// How the client derives its keys, 60 bytes. A client checks them before it uses them.
-    #[schema(example = "AAQAAAAAAAMAAAAEAAAA")]
+    #[schema(example = json!(String::from("AAEAAAAAAAMAAAAE") + &"AQEB".repeat(16)))]
     pub parameters: String,
 }
 
 /// Ends a login.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "handshake": "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM",
+    "client_proof": "fxhnyoqMybWp5ApfUAsosn91ekG1rFrH3nrBB4EwYBw",
+    "name": "Ada's laptop",
+}))]
 pub struct FinishSrp {
     /// As it came.
     #[schema(example = "q2Zl0c8VnB7mX5kJ3hG1fD9sA6pO4iU2yT0rE8wQ7lM")]
