@@ -20,10 +20,12 @@ mod sealing;
 mod search;
 mod second_factors;
 mod secret;
+mod secrets;
 mod sessions;
 mod setup;
 mod setup_failure;
 mod shares;
+mod srp;
 mod storage;
 mod transfer;
 mod users;
@@ -73,6 +75,10 @@ pub use second_factors::{
     RenamePasskey, SecondFactorAdded, SecondFactors, StartPasskey, Totp,
 };
 pub use secret::SecretString;
+pub use secrets::{
+    CreateSecretVault, PutSecretItem, PutSecretMember, RotateSecretVault, SecretAccount, SecretChanges, SecretIdentity,
+    SecretItem, SecretItemKey, SecretMember, SecretMemberKey, SecretRole, SecretVault, SecretVaultKey,
+};
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,
     NewSession, RefreshSession, SecondFactorChallenge, SecondFactorMethod, Session,
@@ -83,6 +89,7 @@ pub use setup::{
 };
 pub use setup_failure::{BoxDid, FailureReport, SetupFailure};
 pub use shares::{ChangeShare, CreateShare, NewShare, Share, ShareInfo, ShareKind, SharedItem, SharedUpload};
+pub use srp::{EnrolSrp, FinishSrp, SrpFinished, SrpStarted, SrpVerifier, StartSrp};
 pub use storage::{
     Bulk, BulkAction, BulkResult, BulkResults, ContentFault, FaultyRevision, FolderUsage, ItemKind, RestoredItem,
     Scrub, SetQuota, StoragePolicy, StorageUsage, TrashEmptied, TrashItem, UserUsage,

@@ -82,6 +82,8 @@ pub enum ProblemCode {
     NameTaken,
     /// 409: the last active administrator must stay one.
     LastAdmin,
+    /// 409: the last owner of a secrets vault must stay one.
+    LastOwner,
     /// 409: administrators change their own account like everybody else.
     OwnAccount,
     /// 409: the subject of the device token is linked to another account.

@@ -28,7 +28,7 @@ pub struct ToldEvent {
     /// The size of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// The number of a file's revision.
+    /// The number of a file's revision, or of a secrets vault's changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
 }

@@ -69,9 +69,11 @@ use crate::service::sealing_settings::SealingSettings;
 use crate::service::search::Search;
 use crate::service::search_index;
 use crate::service::second_factors::SecondFactors;
+use crate::service::secrets::Secrets;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
+use crate::service::srp::SrpVerifiers;
 use crate::service::stats::Stats;
 use crate::service::storage_policy::StorageRules;
 use crate::service::sweep;
@@ -206,6 +208,7 @@ fn serve_with(
     let password_check = Arc::new(PasswordCheck::new(common, Arc::clone(&hasher)));
     let second_factors =
         Arc::new(SecondFactors::new(common.clone(), Arc::clone(&password_check), options.public_url.clone()));
+    let srp_verifiers = Arc::new(SrpVerifiers::new(common.clone(), Arc::clone(&password_check)));
     let folders = Arc::new(Folders::new(common.clone()));
     let trash = Arc::new(Trash::new(common.clone()));
     let tags = Arc::new(Tags::new(common.clone()));
@@ -216,6 +219,8 @@ fn serve_with(
         Observatory::new(common.clone(), Arc::clone(vault), Arc::clone(&event_streams), reactions.event_tally);
     Services {
         second_factors,
+        srp_verifiers,
+        secrets: Arc::new(Secrets::new(common.clone())),
         sessions,
         observatory: Arc::new(observatory),
         request_stats: RequestStats::default(),

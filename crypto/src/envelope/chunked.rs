@@ -186,31 +186,48 @@ impl Reader {
     }
 }
 
+/// Seals a short message that is in memory.
+pub(crate) fn seal_bytes(
+    key: &SecretKey,
+    context: &[&[u8]],
+    message: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<u8>, Error> {
+    let length = usize::try_from(sealed_bytes(message.len() as u64)).map_err(|_| Error::TooLong)?;
+    let mut out = Vec::with_capacity(length);
+    let mut sealer = Sealer::new(key, context, rng, &mut out);
+    sealer.seal(message, &mut out)?;
+    sealer.finish(&mut out)?;
+    Ok(out)
+}
+
+/// Opens what [`seal_bytes`] made.
+pub(crate) fn open_bytes(key: &SecretKey, context: &[&[u8]], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut source = slice_source(sealed);
+    let mut reader = Reader::open(key, context, 0..sealed.len() as u64, &mut source)?;
+    let length = usize::try_from(reader.content_bytes()).map_err(|_| Error::TooLong)?;
+    let mut message = Zeroizing::new(vec![0; length]);
+    reader.read_at(0, &mut message, &mut source)?;
+    Ok(message)
+}
+
 /// Seals one key under another.
-pub(super) fn seal_key(
+pub(crate) fn seal_key(
     key: &SecretKey,
     context: &[&[u8]],
     secret: &SecretKey,
     rng: &mut impl CryptoRng,
 ) -> Result<[u8; SEALED_KEY_BYTES], Error> {
-    let mut out = Vec::with_capacity(SEALED_KEY_BYTES);
-    let mut sealer = Sealer::new(key, context, rng, &mut out);
-    sealer.seal(secret.bytes(), &mut out)?;
-    sealer.finish(&mut out)?;
-    out.try_into().map_err(|_| Error::TooLong)
+    seal_bytes(key, context, secret.bytes(), rng)?.try_into().map_err(|_| Error::TooLong)
 }
 
 /// Opens what [`seal_key`] made.
-pub(super) fn open_key(
+pub(crate) fn open_key(
     key: &SecretKey,
     context: &[&[u8]],
     sealed: &[u8; SEALED_KEY_BYTES],
 ) -> Result<SecretKey, Error> {
-    let mut source = slice_source(sealed);
-    let mut reader = Reader::open(key, context, 0..SEALED_KEY_BYTES as u64, &mut source)?;
-    let mut secret = Zeroizing::new([0; KEY_BYTES]);
-    reader.read_at(0, secret.as_mut_slice(), &mut source)?;
-    SecretKey::from_slice(secret.as_slice()).map_err(|_| Error::Damaged)
+    SecretKey::from_slice(&open_bytes(key, context, sealed)?).map_err(|_| Error::Damaged)
 }
 
 fn slice_source(bytes: &[u8]) -> impl FnMut(u64, &mut [u8]) -> std::io::Result<()> {

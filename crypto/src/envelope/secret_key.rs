@@ -39,12 +39,14 @@ impl SecretKey {
 
     /// Takes 32 bytes, and no other number of them.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, GivenKeyError> {
-        if bytes.len() != KEY_BYTES {
-            return Err(GivenKeyError::Length(bytes.len()));
-        }
+        bytes.try_into().map(Self::from_array).map_err(|_| GivenKeyError::Length(bytes.len()))
+    }
+
+    /// Takes 32 bytes.
+    pub(crate) fn from_array(bytes: &[u8; KEY_BYTES]) -> Self {
         let mut key = Self(Box::default());
         key.0.copy_from_slice(bytes);
-        Ok(key)
+        key
     }
 
     pub(super) fn clone_secret(&self) -> Self {

@@ -1,4 +1,5 @@
-//! Through the front door: the channel (a box and a phone, and whoever stands between them), and sealed files.
+//! Through the front door: the channel (a box and a phone, and whoever stands between them), sealed files, and
+//! the secrets vault.
 
 #![expect(
     clippy::expect_used,
@@ -11,6 +12,7 @@ mod attacks;
 mod drive;
 mod envelope;
 mod garbage;
+mod secrets;
 mod sessions;
 mod support;
 mod vectors;

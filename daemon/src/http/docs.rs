@@ -32,6 +32,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
         (name = "files", description = "Files and their contents."),
         (name = "shares", description = "Share links: made, listed, taken back."),
         (name = "shared", description = "Share links, for who has one: no account is needed."),
+        (name = "secrets", description = "Secrets vaults: sealed on your devices, and never opened here."),
         (name = "settings", description = "Variables of add-ons and clients."),
         (name = "events", description = "What happens, as it happens."),
         (name = "webhooks", description = "Who is told of events outside of the box."),

@@ -39,12 +39,14 @@ mod scrubs;
 mod sealing;
 mod search;
 mod second_factors;
+mod secrets;
 pub(crate) mod server;
 mod sessions;
 mod share_drops;
 mod share_pages;
 mod share_visits;
 mod shares;
+mod srp;
 mod storage;
 mod tags;
 mod thumbnails;
@@ -95,9 +97,11 @@ use crate::service::sealing_jobs::SealingJobs;
 use crate::service::sealing_settings::SealingSettings;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
+use crate::service::secrets::Secrets;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
 use crate::service::shares::Shares;
+use crate::service::srp::SrpVerifiers;
 use crate::service::stats::Stats;
 use crate::service::storage_policy::StorageRules;
 use crate::service::tags::Tags;
@@ -116,6 +120,8 @@ pub(crate) struct Services {
     pub(crate) vault: Arc<Vault>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) second_factors: Arc<SecondFactors>,
+    pub(crate) srp_verifiers: Arc<SrpVerifiers>,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
     pub(crate) api_keys: Arc<ApiKeys>,
@@ -231,6 +237,10 @@ fn routes_of_the_vault() -> OpenApiRouter<Services> {
         .routes(routes!(sessions::open, sessions::list, sessions::close_others))
         .routes(routes!(sessions::answer))
         .routes(routes!(sessions::refresh))
+        .routes(routes!(srp::start))
+        .routes(routes!(srp::finish))
+        .routes(routes!(srp::get, srp::set))
+        .routes(routes!(srp::remove))
         .routes(routes!(sessions::close_current))
         .routes(routes!(sessions::close))
         .routes(routes!(users::me, users::change_me))
@@ -272,6 +282,20 @@ fn routes_of_the_vault() -> OpenApiRouter<Services> {
         .routes(routes!(metrics::json))
 }
 
+/// What clients have sealed.
+fn routes_of_secrets() -> OpenApiRouter<Services> {
+    OpenApiRouter::new()
+        .routes(routes!(secrets::account, secrets::set_account))
+        .routes(routes!(secrets::identity))
+        .routes(routes!(secrets::create, secrets::list))
+        .routes(routes!(secrets::get, secrets::delete))
+        .routes(routes!(secrets::keys, secrets::rotate))
+        .routes(routes!(secrets::members))
+        .routes(routes!(secrets::put_member, secrets::remove_member))
+        .routes(routes!(secrets::item, secrets::put_item))
+        .routes(routes!(secrets::sync))
+}
+
 /// The box itself.
 fn routes_of_the_device() -> OpenApiRouter<Services> {
     OpenApiRouter::new()
@@ -294,7 +318,7 @@ fn routes_of_the_device() -> OpenApiRouter<Services> {
 
 /// Every route, with the document that describes them.
 pub(crate) fn router(services: Services) -> Router {
-    let api = routes_of_the_vault().merge(routes_of_files()).merge(routes_of_the_device());
+    let api = routes_of_the_vault().merge(routes_of_files()).merge(routes_of_secrets()).merge(routes_of_the_device());
     let stats = services.request_stats.clone();
     let (router, mut document) = OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(health::look))

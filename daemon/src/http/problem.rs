@@ -204,6 +204,10 @@ pub(super) fn of_service(error: Error) -> Problem {
             let detail = "This is the last active administrator. Make somebody else one first.";
             problem(409, Code::LastAdmin, "The last administrator must stay", detail)
         }
+        Error::LastOwner => {
+            let detail = "This is the last owner of the vault. Make somebody else one first, or delete the vault.";
+            problem(409, Code::LastOwner, "The last owner must stay", detail)
+        }
         Error::OwnAccount => {
             let detail = "On your own account this needs your password: use the addresses below /users/me.";
             problem(409, Code::OwnAccount, "Not on your own account", detail)

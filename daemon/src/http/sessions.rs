@@ -40,17 +40,10 @@ pub(super) async fn open(
     Json(body): Json<CreateSession>,
 ) -> Result<(StatusCode, axum::Json<LoginReply>), Refusal> {
     let session_name = body.name.as_deref().map(session_name).transpose()?;
-    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     let password = Zeroizing::new(body.password.expose().to_owned());
-    let login = Login { username: body.username, password, session_name, user_agent };
-    Ok(match sessions.open(login, call.context).await? {
-        LoggedIn::Session(opened) => {
-            (StatusCode::CREATED, axum::Json(LoginReply::Session(Box::new(new_session(*opened)))))
-        }
-        LoggedIn::Challenge(challenge) => {
-            (StatusCode::OK, axum::Json(LoginReply::Challenge(wire_challenge(challenge))))
-        }
-    })
+    let login = Login { username: body.username, password, session_name, user_agent: user_agent(&headers) };
+    let (status, reply) = login_reply(sessions.open(login, call.context).await?);
+    Ok((status, axum::Json(reply)))
 }
 
 /// Answer the challenge of a login: with the code of the authenticator app, a recovery code, or a passkey.
@@ -155,7 +148,20 @@ pub(super) async fn close(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn session_name(text: &str) -> Result<DisplayName, Error> {
+/// What a login led to.
+pub(super) fn login_reply(logged_in: LoggedIn) -> (StatusCode, LoginReply) {
+    match logged_in {
+        LoggedIn::Session(opened) => (StatusCode::CREATED, LoginReply::Session(Box::new(new_session(*opened)))),
+        LoggedIn::Challenge(challenge) => (StatusCode::OK, LoginReply::Challenge(wire_challenge(challenge))),
+    }
+}
+
+/// What the client calls itself.
+pub(super) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
+}
+
+pub(super) fn session_name(text: &str) -> Result<DisplayName, Error> {
     DisplayName::parse(text).map_err(|error| Error::field("name", error.to_string()))
 }
 

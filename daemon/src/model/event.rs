@@ -49,6 +49,8 @@ pub(crate) enum Event {
     /// The tags, the star, the note or the comments of a file or a folder changed. `place` is the folder that decides who
     /// sees it: where the file lies, or the folder itself.
     ItemAnnotated { item_id: Uuid, place: Option<Uuid> },
+    /// The items, the keys or the members of a secrets vault changed. `sequence` counts its changes.
+    SecretVaultChanged { vault_id: Uuid, sequence: u64 },
 }
 
 impl Event {
@@ -73,13 +75,14 @@ impl Event {
             Self::FileRestored { .. } => "file.restored",
             Self::FileDeleted { .. } => "file.deleted",
             Self::ItemAnnotated { .. } => "item.annotated",
+            Self::SecretVaultChanged { .. } => "secret_vault.changed",
         }
     }
 
     /// The object it is about.
     pub(crate) fn subject(&self) -> Uuid {
         match *self {
-            Self::VaultUnlocked { vault_id } => vault_id,
+            Self::VaultUnlocked { vault_id } | Self::SecretVaultChanged { vault_id, .. } => vault_id,
             Self::SessionOpened { session_id, .. } | Self::SessionRevoked { session_id } => session_id,
             Self::UserCreated { user_id } | Self::UserChanged { user_id } | Self::UserDeleted { user_id } => user_id,
             Self::FolderCreated { folder_id, .. }

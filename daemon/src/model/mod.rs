@@ -27,6 +27,7 @@ pub(crate) mod sealing;
 pub(crate) mod sealing_job;
 pub(crate) mod search;
 pub(crate) mod second_factor;
+pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod share;
 pub(crate) mod snippet;

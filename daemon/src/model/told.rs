@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::event::Event;
 
 /// The names of all events, as [`Event::name`] gives them.
-pub(crate) const NAMES: [&str; 18] = [
+pub(crate) const NAMES: [&str; 19] = [
     "file.changed",
     "file.deleted",
     "file.restored",
@@ -20,6 +20,7 @@ pub(crate) const NAMES: [&str; 18] = [
     "folder.restored",
     "folder.trashed",
     "item.annotated",
+    "secret_vault.changed",
     "session.opened",
     "session.revoked",
     "user.changed",
@@ -94,6 +95,8 @@ pub(crate) enum Audience {
     PeopleManagers,
     /// Who sees this folder (`None` is the root), or would if it were not in the trash.
     Folder(Option<Uuid>),
+    /// The members of this secrets vault.
+    SecretVault(Uuid),
 }
 
 /// Who may hear of an event. What is deleted for good is no place any more: there the folder around it counts.
@@ -117,6 +120,7 @@ pub(crate) fn audience(event: &Event) -> Audience {
         | Event::FileRestored { folder_id, .. }
         | Event::FileDeleted { folder_id, .. } => Audience::Folder(folder_id),
         Event::ItemAnnotated { place, .. } => Audience::Folder(place),
+        Event::SecretVaultChanged { vault_id, .. } => Audience::SecretVault(vault_id),
     }
 }
 
@@ -131,6 +135,7 @@ pub(crate) fn of(event: &Event, at: Timestamp) -> ToldEvent {
         | Event::UserDeleted { .. }
         | Event::FolderAccessChanged { .. } => (None, None, None),
         Event::ItemAnnotated { place, .. } => (place, None, None),
+        Event::SecretVaultChanged { sequence, .. } => (None, None, u32::try_from(sequence).ok()),
         Event::FolderCreated { parent_id, .. }
         | Event::FolderChanged { parent_id, .. }
         | Event::FolderTrashed { parent_id, .. }

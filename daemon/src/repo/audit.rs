@@ -198,6 +198,7 @@ fn hook_error(error: DatabaseError) -> HookError {
         DatabaseError::Closed
         | DatabaseError::Busy
         | DatabaseError::Conflict
+        | DatabaseError::Refused(_)
         | DatabaseError::Value(_)
         | DatabaseError::Panicked
         | DatabaseError::NotCommitted => HookError::Hook(error.to_string()),

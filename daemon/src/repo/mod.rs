@@ -29,9 +29,11 @@ pub(crate) mod seals;
 pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;
+pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod shares;
+pub(crate) mod srp;
 pub(crate) mod store;
 pub(crate) mod tags;
 pub(crate) mod thumbnails;
@@ -66,6 +68,8 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0012_shares.sql")),
         M::up(include_str!("migrations/0013_integrity.sql")),
         M::up(include_str!("migrations/0014_sealed.sql")),
+        M::up(include_str!("migrations/0015_srp.sql")),
+        M::up(include_str!("migrations/0016_secrets.sql")),
     ])
 });
 

@@ -1,4 +1,4 @@
-//! Logins that wait for their second factor. Kept in memory, for two minutes, each for one session.
+//! Logins that wait for their next step. Kept in memory, for a short time, each for one session.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ const OPEN: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// The open challenges, each with what its login was about.
 pub(super) struct Challenges<T> {
     clock: SharedClock,
+    lifetime: Duration,
     open: Mutex<LruCache<[u8; 32], Open<T>>>,
 }
 
@@ -33,9 +34,9 @@ pub(super) struct Open<T> {
 }
 
 impl<T> Challenges<T> {
-    /// None yet.
-    pub(super) fn new(clock: SharedClock) -> Self {
-        Self { clock, open: Mutex::new(LruCache::new(OPEN)) }
+    /// None yet. Each ends after so long.
+    pub(super) fn new(clock: SharedClock, lifetime: Duration) -> Self {
+        Self { clock, lifetime, open: Mutex::new(LruCache::new(OPEN)) }
     }
 
     /// Opens one, and gives the text that names it to whoever knew the password.
@@ -43,7 +44,7 @@ impl<T> Challenges<T> {
         let mut bytes = Zeroizing::new([0; 32]);
         system_rng().fill_bytes(bytes.as_mut_slice());
         let text = Zeroizing::new(BASE64URL_NOPAD.encode(bytes.as_slice()));
-        let ends = self.clock.monotonic() + LIFETIME;
+        let ends = self.clock.monotonic() + self.lifetime;
         self.lock().put(name(&text), Open { login, ends, tries_left: TRIES });
         text
     }
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_challenge_is_taken_up_once_and_survives_four_slips() {
-        let challenges = Challenges::new(Arc::new(SystemClock));
+        let challenges = Challenges::new(Arc::new(SystemClock), LIFETIME);
         let text = challenges.open("ada");
         assert!(challenges.take("another").is_none());
         for _ in 0..4 {

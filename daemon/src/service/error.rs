@@ -82,6 +82,8 @@ pub(crate) enum Error {
     WrongInvitation,
     #[error("the last active administrator must stay")]
     LastAdmin,
+    #[error("the last owner must stay")]
+    LastOwner,
     #[error("not on one's own account")]
     OwnAccount,
     #[error("the device token is not valid")]
@@ -226,7 +228,10 @@ impl From<DatabaseError> for Error {
             DatabaseError::Busy => Self::Busy,
             DatabaseError::Full => Self::StorageFull,
             DatabaseError::Conflict => Self::NameTaken,
-            error @ (DatabaseError::Corrupt(_)
+            DatabaseError::Refused("role") => Self::Forbidden,
+            DatabaseError::Refused("owner") => Self::LastOwner,
+            error @ (DatabaseError::Refused(_)
+            | DatabaseError::Corrupt(_)
             | DatabaseError::Sqlite(_)
             | DatabaseError::Value(_)
             | DatabaseError::Panicked

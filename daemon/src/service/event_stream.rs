@@ -22,7 +22,7 @@ use super::sessions::Sessions;
 use crate::model::access::Viewer;
 use crate::model::role::{self, Action};
 use crate::model::told::{self, Audience};
-use crate::repo::access;
+use crate::repo::{access, secrets};
 
 /// Streams of one account.
 const PER_ACCOUNT: u32 = 10;
@@ -183,11 +183,17 @@ impl Follower {
     /// Sends what the viewer may see. Gives the place behind all of it.
     async fn tell(&mut self, batch: &[Arc<Happened>]) -> Result<Option<Place>, Over> {
         let (viewer, manages_people) = (self.viewer, self.manages_people);
+        // Keys and device tokens have no secrets vaults.
+        let has_secrets = self.caller.session_id().is_some();
         let events: Vec<Arc<Happened>> = batch.to_vec();
         let seen = self.caller.store().database.read(move |connection| -> Result<Vec<bool>, Error> {
             let may_see = |happened: &Arc<Happened>| match told::audience(&happened.event) {
                 Audience::Everybody => Ok(viewer.scope.is_none()),
                 Audience::PeopleManagers => Ok(manages_people),
+                Audience::SecretVault(id) => {
+                    let vault = secrets::find_vault(&secrets::scope(connection, viewer.user_id)?, id)?;
+                    Ok(has_secrets && vault.is_some())
+                }
                 Audience::Folder(folder_id) => {
                     Ok(access::access_before_trash(connection, &viewer, folder_id)?.is_some())
                 }

@@ -151,6 +151,7 @@ fn name_taken(error: DatabaseError) -> Error {
         error @ (DatabaseError::Closed
         | DatabaseError::Busy
         | DatabaseError::Full
+        | DatabaseError::Refused(_)
         | DatabaseError::Corrupt(_)
         | DatabaseError::Sqlite(_)
         | DatabaseError::Value(_)

@@ -75,7 +75,8 @@ impl Hasher {
         hashed.map_err(|error| Error::internal("password hash", error))
     }
 
-    async fn run<T: Send + 'static>(
+    /// Does work that takes a while, in its turn.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         asker: Asker,
         work: impl FnOnce() -> T + Send + 'static,

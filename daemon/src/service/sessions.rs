@@ -15,12 +15,13 @@ use super::Error;
 use super::attempts::{Attempts, source};
 use super::audit::Context;
 use super::caller::Caller;
-use super::challenges::Challenges;
+use super::challenges::{self, Challenges};
 use super::common::Common;
 use super::ended_sessions::{Ending, tell};
 use super::passwords::{self, Asker, Hasher};
 use super::second_factors::SecondFactors;
 use super::second_step::{Challenge, Waiting};
+use super::srp_login::{self, Handshake};
 use super::tokens::{self, AccessClaims, RefreshClaims};
 use super::unlocked::Lease;
 use super::vault::Vault;
@@ -29,7 +30,7 @@ use crate::model::role::Action;
 use crate::model::session::Session;
 use crate::model::user::{DisplayName, User, Username};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{sessions, users};
+use crate::repo::{sessions, srp, users};
 use crate::storage::database::DatabaseError;
 
 /// How long an access token is good for.
@@ -75,13 +76,14 @@ pub(crate) struct Login {
 pub(crate) struct Sessions {
     pub(super) vault: Arc<Vault>,
     pub(super) common: Common,
-    hasher: Arc<Hasher>,
+    pub(super) hasher: Arc<Hasher>,
     names: Attempts,
     sources: Attempts,
     /// Names with the sources that they have logged in from.
     homes: Mutex<LruCache<String, ()>>,
     pub(super) second_factors: Arc<SecondFactors>,
     pub(super) challenges: Challenges<Waiting>,
+    pub(super) handshakes: Challenges<Handshake>,
 }
 
 /// What a right password leads to.
@@ -91,13 +93,41 @@ pub(crate) enum LoggedIn {
     Challenge(Challenge),
 }
 
+/// What a person has proved to know. The marks tell it from what is set meanwhile.
+pub(super) enum Proof {
+    /// The password: the digest of its hash.
+    Password([u8; 32]),
+    /// What a verifier was made of: the digest of the verifier.
+    Srp([u8; 32]),
+}
+
 /// A person whose password was right.
 pub(super) struct Verified {
     pub(super) user_id: Uuid,
-    /// Tells the password that was right from one that is set meanwhile: the digest of its hash.
-    password_mark: [u8; 32],
+    proof: Proof,
     session_name: Option<DisplayName>,
     user_agent: Option<String>,
+}
+
+impl Verified {
+    /// Who wants a session, on what.
+    pub(super) fn new(
+        user_id: Uuid,
+        proof: Proof,
+        session_name: Option<DisplayName>,
+        user_agent: Option<String>,
+    ) -> Self {
+        let user_agent = user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+        Self { user_id, proof, session_name, user_agent }
+    }
+}
+
+/// A login that was counted before it was looked at.
+pub(super) struct Attempt {
+    pub(super) name: Username,
+    pub(super) asker: Asker,
+    by_name: String,
+    by_source: String,
 }
 
 impl Sessions {
@@ -112,7 +142,8 @@ impl Sessions {
             names: Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_NAME),
             sources: Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_SOURCE),
             homes: Mutex::new(LruCache::new(REMEMBERED_HOMES)),
-            challenges: Challenges::new(Arc::clone(&common.clock)),
+            challenges: Challenges::new(Arc::clone(&common.clock), challenges::LIFETIME),
+            handshakes: Challenges::new(Arc::clone(&common.clock), srp_login::LIFETIME),
             vault,
             common,
             hasher,
@@ -124,50 +155,79 @@ impl Sessions {
     /// Who has a second factor is asked for it next.
     pub(crate) async fn open(&self, login: Login, mut context: Context) -> Result<LoggedIn, Error> {
         let lease = self.vault.lease()?;
-        let by_source = source(context.address);
-        if let Err(refusal) = self.sources.begin(&by_source) {
-            let is_first = self.sources.is_first_refusal(&by_source);
-            return Err(self.refused(&lease, &context, refusal, is_first).await);
-        }
+        let by_source = self.count_source(&lease, &context).await?;
         let Ok(name) = Username::parse(&login.username) else {
             // Nobody can have that name, so there is nobody to be hidden by a hash.
             self.sources.failed(&by_source);
             return Err(self.failed(&lease, &context).await);
         };
-        let (asker, by_name) = self.key_of(&name, &context);
-        if let Err(refusal) = self.names.begin(&by_name) {
-            self.sources.take_back(&by_source);
-            let is_first = self.names.is_first_refusal(&by_name);
-            return Err(self.refused(&lease, &context, refusal, is_first).await);
-        }
-        let wanted = name.clone();
-        let found = lease.store().database.read(move |connection| users::find_by_name(connection, &wanted)).await?;
-        let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-        let verified = self.hasher.verify(asker, &login.password, hash.clone()).await;
-        // Turned away unheard: that was no guess.
-        let correct = verified.inspect_err(|_| {
-            self.names.take_back(&by_name);
-            self.sources.take_back(&by_source);
-        })?;
+        let attempt = self.count_name(&lease, name, by_source, &context).await?;
+        let wanted = attempt.name.clone();
+        let found = lease.store().database.read(move |connection| find_with_password(connection, &wanted)).await?;
+        let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+        let verified = self.hasher.verify(attempt.asker, &login.password, hash.clone()).await;
+        let correct = verified.inspect_err(|_| self.was_unheard(&attempt))?;
         context.actor_id = user.as_ref().map(|user| user.id);
         let known = user.filter(|user| correct && user.active).zip(hash);
         let Some((user, password_hash)) = known else {
-            self.names.failed(&by_name);
-            self.sources.failed(&by_source);
+            self.was_wrong(&attempt);
             return Err(self.failed(&lease, &context).await);
         };
-        self.names.forget(&by_name);
-        self.sources.take_back(&by_source);
-        self.remember_home(&name, &context);
+        self.was_right(&attempt, &context);
         let password_hash = self.rehashed(&lease, &user, password_hash, &login.password).await;
-        let user_agent = login.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
-        let password_mark = mark_of(&password_hash);
-        let verified = Verified { user_id: user.id, password_mark, session_name: login.session_name, user_agent };
+        let proof = Proof::Password(mark_of(&password_hash));
+        let verified = Verified::new(user.id, proof, login.session_name, login.user_agent);
         self.go_on(&lease, verified, context).await
     }
 
+    /// Counts a login from there, or refuses it.
+    pub(super) async fn count_source(&self, lease: &Lease, context: &Context) -> Result<String, Error> {
+        let by_source = source(context.address);
+        if let Err(refusal) = self.sources.begin(&by_source) {
+            let is_first = self.sources.is_first_refusal(&by_source);
+            return Err(self.refused(lease, context, refusal, is_first).await);
+        }
+        Ok(by_source)
+    }
+
+    /// Counts a login with that name, or refuses it.
+    pub(super) async fn count_name(
+        &self,
+        lease: &Lease,
+        name: Username,
+        by_source: String,
+        context: &Context,
+    ) -> Result<Attempt, Error> {
+        let (asker, by_name) = self.key_of(&name, context);
+        if let Err(refusal) = self.names.begin(&by_name) {
+            self.sources.take_back(&by_source);
+            let is_first = self.names.is_first_refusal(&by_name);
+            return Err(self.refused(lease, context, refusal, is_first).await);
+        }
+        Ok(Attempt { name, asker, by_name, by_source })
+    }
+
+    /// Turned away unheard: that was no guess.
+    pub(super) fn was_unheard(&self, attempt: &Attempt) {
+        self.names.take_back(&attempt.by_name);
+        self.sources.take_back(&attempt.by_source);
+    }
+
+    /// The next one has to wait.
+    pub(super) fn was_wrong(&self, attempt: &Attempt) {
+        self.names.failed(&attempt.by_name);
+        self.sources.failed(&attempt.by_source);
+    }
+
+    /// The name has its free attempts again, and is at home there.
+    pub(super) fn was_right(&self, attempt: &Attempt, context: &Context) {
+        self.names.forget(&attempt.by_name);
+        self.sources.take_back(&attempt.by_source);
+        self.remember_home(&attempt.name, context);
+    }
+
     /// A login that failed, written down.
-    async fn failed(&self, lease: &Lease, context: &Context) -> Error {
+    pub(super) async fn failed(&self, lease: &Lease, context: &Context) -> Error {
         let entry = self.common.auditor.entry(context, "session.opened", Outcome::Failed, context.actor_id);
         self.common.auditor.record(lease, entry).await;
         Error::WrongCredentials
@@ -294,12 +354,12 @@ impl Sessions {
         context.session_id = Some(session.id);
         let entry = self.common.auditor.entry(&context, "session.opened", Outcome::Success, Some(session.id));
         let ending = Ending::new(&self.common, &context, "makes room");
-        let (row, forget, mark) = (session.clone(), lease.store().people_forgetter(), verified.password_mark);
+        let (row, forget, proof) = (session.clone(), lease.store().people_forgetter(), verified.proof);
         let stored = lease.store().database.write(move |transaction| -> Result<(User, Vec<Uuid>), Error> {
             // Somebody may have deactivated the account or changed the password meanwhile.
             let user = users::find(transaction, row.user_id)?.filter(|user| user.active);
-            let hash = users::password_hash(transaction, row.user_id)?.filter(|hash| mark_of(hash) == mark);
-            let (Some(user), Some(_)) = (user, hash) else { return Err(Error::WrongCredentials) };
+            let holds = still_holds(transaction, row.user_id, &proof)?;
+            let Some(user) = user.filter(|_| holds) else { return Err(Error::WrongCredentials) };
             let mut ended = Vec::new();
             if sessions::count_valid(transaction, row.user_id, now)? >= MAX_SESSIONS {
                 ended = ending.least_used(transaction, row.user_id)?;
@@ -363,6 +423,30 @@ impl Sessions {
 
     fn remember_home(&self, name: &Username, context: &Context) {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner).put(home(name, context), ());
+    }
+}
+
+/// An account with the hash of its password, when that opens sessions.
+fn find_with_password(
+    connection: &rusqlite::Connection,
+    name: &Username,
+) -> Result<Option<(User, Option<String>)>, DatabaseError> {
+    let Some((user, hash)) = users::find_by_name(connection, name)? else { return Ok(None) };
+    let hash = if srp::is_only(connection, user.id)? { None } else { Some(hash) };
+    Ok(Some((user, hash)))
+}
+
+/// Whether what was right a moment ago still is.
+fn still_holds(connection: &rusqlite::Connection, user_id: Uuid, proof: &Proof) -> Result<bool, DatabaseError> {
+    match proof {
+        Proof::Password(mark) => {
+            let hash = users::password_hash(connection, user_id)?;
+            Ok(hash.is_some_and(|hash| mark_of(&hash) == *mark) && !srp::is_only(connection, user_id)?)
+        }
+        Proof::Srp(mark) => {
+            let found = srp::find(connection, user_id)?;
+            Ok(found.is_some_and(|srp| srp_login::mark_of(&srp.verifier) == *mark))
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::model::policy::Policy;
 use crate::model::role::{self, Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, shares, users};
+use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, shares, srp, users};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.
@@ -231,6 +231,8 @@ impl Users {
             let ended = ending.of_user(transaction, id, spared)?;
             if !own {
                 api_keys::delete_of_user(transaction, id)?;
+                // Who has lost what they log in with must not find the new password worth nothing.
+                srp::delete_of_user(transaction, id)?;
             }
             forget();
             audit::insert(transaction, &entry)?;
@@ -286,6 +288,7 @@ fn take_rights(connection: &Connection, id: Uuid) -> Result<(), DatabaseError> {
     api_keys::delete_of_user(connection, id)?;
     device_links::delete_of_user(connection, id)?;
     second_factors::delete_of_user(connection, id)?;
+    srp::delete_of_user(connection, id)?;
     groups::delete_of_user(connection, id)?;
     access::delete_of_user(connection, id)?;
     shares::delete_of_user(connection, id)?;

@@ -122,6 +122,7 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::SecondFactorNeeded
         | Error::LastSecondFactor
         | Error::LastAdmin
+        | Error::LastOwner
         | Error::OwnAccount
         | Error::OnlySealed
         | Error::NotAllSealed { .. }

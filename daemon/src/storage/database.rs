@@ -43,6 +43,9 @@ pub(crate) enum DatabaseError {
     /// A unique constraint refused the change. Callers turn it into their own refusal.
     #[error("a unique value is taken")]
     Conflict,
+    /// A trigger refused the change, or nobody may name what the statement names. Says which rule.
+    #[error("the database refused a change: {0}")]
+    Refused(&'static str),
     /// Anything else, including failed reads and writes.
     #[error("a database statement failed")]
     Sqlite(#[source] rusqlite::Error),
@@ -64,6 +67,8 @@ impl From<rusqlite::Error> for DatabaseError {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
             Some(ErrorCode::ConstraintViolation) if is_unique_violation(&error) => Self::Conflict,
+            Some(ErrorCode::AuthorizationForStatementDenied) => Self::Refused("surface"),
+            Some(ErrorCode::ConstraintViolation) => rule_of(&error).map_or(Self::Sqlite(error), Self::Refused),
             Some(_) | None => Self::Sqlite(error),
         }
     }
@@ -78,12 +83,20 @@ impl DatabaseError {
             | Self::Busy
             | Self::Corrupt(_)
             | Self::Conflict
+            | Self::Refused(_)
             | Self::Sqlite(_)
             | Self::Value(_)
             | Self::Panicked
             | Self::NotCommitted => Self::NotCommitted,
         }
     }
+}
+
+/// Which of their rules the triggers name.
+fn rule_of(error: &rusqlite::Error) -> Option<&'static str> {
+    let rusqlite::Error::SqliteFailure(code, Some(message)) = error else { return None };
+    let by_trigger = code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER;
+    by_trigger.then(|| ["role", "owner", "sequence"].into_iter().find(|rule| rule == message)).flatten()
 }
 
 fn is_unique_violation(error: &rusqlite::Error) -> bool {

@@ -21,5 +21,6 @@ pub(crate) mod outbound;
 pub(crate) mod pictures;
 pub(crate) mod registrar_link;
 pub(crate) mod sandbox;
+pub(crate) mod scope;
 pub(crate) mod tunnel_metrics;
 pub(crate) mod turn;

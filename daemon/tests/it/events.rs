@@ -16,7 +16,7 @@ use crate::harness::{Daemon, PASSWORD, Person};
 use crate::webhooks::wait_until;
 
 /// Somebody who follows the events.
-struct Follower {
+pub(crate) struct Follower {
     text: Arc<Mutex<String>>,
     ended: Arc<AtomicBool>,
 }
@@ -42,7 +42,7 @@ fn open(daemon: &Daemon, token: &str, last_event_id: Option<&str>) -> TcpStream 
 
 impl Follower {
     /// Follows, and waits until the stream has begun.
-    fn start(daemon: &Daemon, token: &str, last_event_id: Option<&str>) -> Self {
+    pub(crate) fn start(daemon: &Daemon, token: &str, last_event_id: Option<&str>) -> Self {
         let mut stream = open(daemon, token, last_event_id);
         let (text, ended) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicBool::new(false)));
         let (written, over) = (Arc::clone(&text), Arc::clone(&ended));
@@ -60,7 +60,7 @@ impl Follower {
         follower
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 

@@ -1,0 +1,66 @@
+//! What a secrets vault holds: sealed by clients, and never opened here.
+
+use coffer_crypto::secrets::grant::Role;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// What an account keeps here for its other devices, and its public keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretAccount {
+    /// The account key, wrapped twice.
+    pub(crate) by_password: Vec<u8>,
+    pub(crate) by_recovery: Vec<u8>,
+    /// The private keys, sealed.
+    pub(crate) identity: Vec<u8>,
+    pub(crate) public: Vec<u8>,
+}
+
+/// A secrets vault, as one of its members sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretVault {
+    pub(crate) id: Uuid,
+    /// The number of changes.
+    pub(crate) sequence: u64,
+    /// Of its key.
+    pub(crate) generation: u32,
+    /// What its revisions take.
+    pub(crate) used_bytes: u64,
+    /// The member's own.
+    pub(crate) role: Role,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: Uuid,
+}
+
+/// Somebody who is in a vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SecretMember {
+    pub(crate) user_id: Uuid,
+    pub(crate) role: Role,
+}
+
+/// A key of a vault, for one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretKey {
+    pub(crate) generation: u32,
+    /// Wrapped by the member, or granted by another.
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// The newest revision of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretItem {
+    pub(crate) vault_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) revision: u64,
+    /// Of the vault's key when it was written.
+    pub(crate) generation: u32,
+    /// Of the vault's key that wraps the item's.
+    pub(crate) key_generation: u32,
+    pub(crate) wrapped_key: Vec<u8>,
+    /// `None` when it was deleted.
+    pub(crate) content: Option<Vec<u8>>,
+    /// Of the change that made it so.
+    pub(crate) sequence: u64,
+    pub(crate) changed_at: Timestamp,
+    pub(crate) changed_by: Uuid,
+}
