@@ -250,10 +250,17 @@ impl Session {
         self.door.send(channel, frames).await
     }
 
-    /// The `ok` of the reply with this id.
+    /// The `ok` of the reply with this id. What takes its time keeps the session: the box counts the silence of who waits.
     async fn reply<T: DeserializeOwned>(&mut self, channel: Channel, id: u32) -> Result<T, Trouble> {
         loop {
-            let said = self.door.next().await?;
+            let wake = self.last_sent + KEEP_ALIVE_EVERY;
+            let said = tokio::select! {
+                said = self.door.next() => said?,
+                () = sleep_until(wake) => {
+                    self.keep_alive().await?;
+                    continue;
+                }
+            };
             let Said::Message(from, json) = &said else { continue };
             if *from != channel {
                 self.note(said)?;

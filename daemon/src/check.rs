@@ -55,12 +55,11 @@ pub(crate) fn run(vault: &Path, secrets: Option<&Path>) -> Result<(), Failure> {
         for expected in &batch {
             checked += 1;
             bytes += expected.size_bytes;
-            let verdict = match open(expected) {
-                Some(content) => verdict(content, expected, &|| false),
-                None => {
-                    unopened += 1;
-                    look_at_length(&blobs, expected)
-                }
+            let verdict = if let Some(content) = open(expected) {
+                verdict(content, expected, &|| false)
+            } else {
+                unopened += 1;
+                look_at_length(&blobs, expected)
             };
             if let Verdict::Fault(fault) = verdict {
                 faults += 1;

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use coffer_client::{
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub(crate) asked: Vec<String>,
     pub(crate) requests: Vec<Value>,
     pub(crate) kept_alive: u32,
+    /// How long it takes to make a vault.
+    pub(crate) claim_takes: Duration,
     pub(crate) connections: u32,
     pub(crate) handshakes: u32,
     pub(crate) sniffed: Vec<Vec<u8>>,
@@ -99,6 +102,7 @@ impl FakeBox {
             asked: Vec::new(),
             requests: Vec::new(),
             kept_alive: 0,
+            claim_takes: Duration::ZERO,
             connections: 0,
             handshakes: 0,
             sniffed: Vec::new(),
@@ -252,6 +256,7 @@ impl Radio for Air {
             started: Instant::now(),
             phone: None,
             entrance: None,
+            late: None,
         };
         tokio::spawn(connection.run(to_box));
         Ok((info, Link { mtu: self.mtu, outgoing, incoming }))
@@ -269,6 +274,8 @@ struct Connection {
     started: Instant,
     phone: Option<PublicKey>,
     entrance: Option<Entrance>,
+    /// What is answered later.
+    late: Option<(Instant, Value)>,
 }
 
 /// The connection is gone.
@@ -278,9 +285,16 @@ impl Connection {
     async fn run(mut self, mut from_phone: mpsc::Receiver<Outgoing>) {
         loop {
             let deadline = self.device.deadline().map(|deadline| self.started + deadline);
-            let far = Instant::now() + std::time::Duration::from_hours(24);
+            let far = Instant::now() + Duration::from_hours(24);
             let outgoing = tokio::select! {
                 outgoing = from_phone.recv() => outgoing,
+                () = sleep_until(self.late.as_ref().map_or(far, |(at, _)| *at)) => {
+                    let Some((_, request)) = self.late.take() else { continue };
+                    if self.answer(Channel::Control, &request, false).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 () = sleep_until(deadline.unwrap_or(far)) => {
                     let actions = self.device.tick(self.started.elapsed());
                     if self.carry_out(actions).await.is_err() {
@@ -418,12 +432,21 @@ impl Connection {
             let value = self.fake_box.state().value(Channel::WifiScan);
             return self.say(channel, &value).await;
         }
+        let takes = self.fake_box.state().claim_takes;
+        if op == "claim" && takes > Duration::ZERO {
+            self.late = Some((Instant::now() + takes, request.clone()));
+            return Ok(());
+        }
+        self.answer(channel, request, must_break.is_some()).await
+    }
+
+    async fn answer(&mut self, channel: Channel, request: &Value, must_break: bool) -> Result<(), Gone> {
         let was_claimed = self.fake_box.state().claimed;
         let reply = match self.fake_box.state().act(request, self.phone.unwrap()) {
             Ok(ok) => json!({"id": request["id"], "ok": ok}),
             Err(error) => json!({"id": request["id"], "error": error}),
         };
-        if must_break.is_some() {
+        if must_break {
             return Err(Gone);
         }
         self.say(channel, &reply).await?;

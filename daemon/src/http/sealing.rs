@@ -24,7 +24,7 @@ use crate::service::vault::{Origin, Vault};
 
 /// Who may look after the sealed files: an administrator, or whoever is on the control socket.
 pub(super) enum Steward {
-    Administrator(Authenticated),
+    Administrator(Box<Authenticated>),
     OnTheBox { lease: Lease, context: Context },
 }
 
@@ -36,7 +36,8 @@ impl FromRequestParts<Services> for Steward {
         if origin == Origin::Local && bearer(&parts.headers).is_none() {
             return Ok(Self::OnTheBox { lease: services.vault.lease()?, context });
         }
-        Ok(Self::Administrator(Authenticated::from_request_parts(parts, services).await?))
+        let person = Authenticated::from_request_parts(parts, services).await?;
+        Ok(Self::Administrator(person.into()))
     }
 }
 
@@ -44,7 +45,8 @@ impl Steward {
     /// Refuses who is neither.
     async fn admit(&self) -> Result<(&Lease, &Context), Error> {
         match self {
-            Self::Administrator(Authenticated(caller)) => {
+            Self::Administrator(person) => {
+                let Authenticated(caller) = &**person;
                 caller.require(Action::ManageSettings).await?;
                 Ok((caller.lease(), &caller.context))
             }
@@ -166,7 +168,7 @@ pub(super) async fn begin_job(
     let BeginSealingJob { kind, dry_run, bytes_per_s, directory } = body;
     let new = NewJob { kind, dry_run, bytes_per_s, directory };
     let job = match &steward {
-        Steward::Administrator(Authenticated(caller)) => jobs.begin(caller, new).await?,
+        Steward::Administrator(person) => jobs.begin(&person.0, new).await?,
         Steward::OnTheBox { lease, context } => jobs.begin_for(lease, context, new).await?,
     };
     Ok((StatusCode::ACCEPTED, axum::Json(wire(job, Vec::new()))))

@@ -219,12 +219,15 @@ fn key_of(seal: &Seal, keys: &Keyring) -> Result<Arc<KeyEncryptionKey>, SealFaul
     id.and_then(|id| keys.get(id, seal.key_generation)).ok_or(SealFault::KeyGone)
 }
 
+/// A new content, how it is sealed, and the digest of what it holds.
+pub(crate) type Copied = (Stored, Option<Seal>, [u8; 32]);
+
 /// Copies a content into a new one. Gives its digest as well; `None` when `stop` says so, which is asked after each MiB.
 pub(crate) fn copy(
     from: &mut ContentReader,
     mut to: ContentWriter,
     stop: &dyn Fn() -> bool,
-) -> io::Result<Option<(Stored, Option<Seal>, [u8; 32])>> {
+) -> io::Result<Option<Copied>> {
     let mut hasher = Sha256::new();
     let read = each_block(from, stop, |block| {
         hasher.update(block);
@@ -294,7 +297,7 @@ struct Sealing {
 enum State {
     /// The header depends on how long the content gets.
     Undecided(Zeroizing<Vec<u8>>),
-    Decided(chunked::Sealer),
+    Decided(Box<chunked::Sealer>),
     Ended,
 }
 
@@ -370,7 +373,7 @@ impl Sealing {
         let rng = &mut system_rng();
         let mut sealer = v2::seal(&self.with.key, id.uuid(), size, rng, &mut self.out).map_err(fault)?;
         sealer.seal(&waiting, &mut self.out).map_err(fault)?;
-        self.state = State::Decided(sealer);
+        self.state = State::Decided(Box::new(sealer));
         Ok(())
     }
 

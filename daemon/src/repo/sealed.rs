@@ -15,8 +15,8 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::blobs::{Blobs, Stored};
-use super::content_io::{self, ContentReader, ContentWriter, FaultReport, Protection, SealFault, fault};
+use super::blobs::Blobs;
+use super::content_io::{self, ContentReader, ContentWriter, Copied, FaultReport, Protection, SealFault, fault};
 use super::keyring::{Keyring, SealWith};
 use super::{seals, settings};
 use crate::model::clock::system_rng;
@@ -37,16 +37,13 @@ pub(crate) const ONLY_SEALED: &str = "only_sealed";
 /// Sealed blobs of an unlocked vault.
 pub(crate) struct Sealed {
     pub(crate) keyring: Keyring,
-    only_sealed: AtomicBool,
+    refuses_plain: AtomicBool,
     moved: Mutex<LruCache<BlobId, Blob>>,
     /// A header is read as it is written, whole.
     headers: RwLock<()>,
     faults: mpsc::Sender<BlobId>,
     heard: Mutex<Option<mpsc::Receiver<BlobId>>>,
 }
-
-/// A new content, how it is sealed, and its digest.
-pub(crate) type Sealing = (Stored, Option<Seal>, [u8; 32]);
 
 /// The new header of a blob, which is not written yet.
 pub(crate) struct NewHeader {
@@ -79,11 +76,11 @@ impl Sealed {
     /// Opens the keys.
     pub(crate) fn load(connection: &Connection, root: RootKey) -> Result<Self, DatabaseError> {
         let keyring = Keyring::load(connection, root)?;
-        let only_sealed = settings::get(connection, ONLY_SEALED)?.as_deref() == Some("true");
+        let refuses_plain = settings::get(connection, ONLY_SEALED)?.as_deref() == Some("true");
         let (faults, heard) = mpsc::channel(FAULTS);
         let sealed = Self {
             keyring,
-            only_sealed: AtomicBool::new(only_sealed),
+            refuses_plain: AtomicBool::new(refuses_plain),
             moved: Mutex::new(LruCache::new(MOVED)),
             headers: RwLock::new(()),
             faults,
@@ -141,12 +138,12 @@ impl Sealed {
 
     /// Whether contents that are not sealed are refused.
     pub(crate) fn refuses_plain(&self) -> bool {
-        self.only_sealed.load(Ordering::Relaxed)
+        self.refuses_plain.load(Ordering::Relaxed)
     }
 
     /// From now on contents that are not sealed are refused.
     pub(crate) fn refuse_plain(&self) {
-        self.only_sealed.store(true, Ordering::Relaxed);
+        self.refuses_plain.store(true, Ordering::Relaxed);
     }
 
     /// Whoever asks for the old blob gets the new one.
@@ -260,7 +257,7 @@ impl Sealed {
         blob: &Blob,
         with: SealWith,
         stop: &dyn Fn() -> bool,
-    ) -> io::Result<Option<Sealing>> {
+    ) -> io::Result<Option<Copied>> {
         let mut reader = self.open(blobs, blob)?;
         content_io::copy(&mut reader, ContentWriter::create(blobs, Protection::Seal(with))?, stop)
     }
@@ -272,7 +269,7 @@ impl Sealed {
         blob: &Blob,
         with: SealWith,
         stop: &dyn Fn() -> bool,
-    ) -> io::Result<Option<Sealing>> {
+    ) -> io::Result<Option<Copied>> {
         let mut reader = ContentReader::open(blobs.open(&blob.id)?, blob, &self.keyring)?;
         content_io::copy(&mut reader, ContentWriter::create(blobs, Protection::Seal(with))?, stop)
     }

@@ -100,7 +100,7 @@ impl Archives {
         for &id in ids.iter().filter(|id| known.insert(**id)) {
             if let Some(mut file) = caller.store().file(id, viewer).await? {
                 file.name = free_name(&mut taken, &file.name);
-                list.add_file(file, "")?;
+                list.add_file(&file, "")?;
                 continue;
             }
             let read = caller.store().database.read(move |connection| access::seen_folder(connection, &viewer, id));
@@ -157,7 +157,7 @@ impl List {
             let (id, path) = (folder.id, format!("{above}{}/", folder.name));
             self.add(Entry { path: path.clone(), size_bytes: 0, modified_at: folder.modified_at }, None)?;
             for file in all_files(lease, viewer, id).await? {
-                self.add_file(file, &path)?;
+                self.add_file(&file, &path)?;
             }
             let inside = all_folders(lease, viewer, id).await?;
             waiting.extend(inside.into_iter().map(|folder| (folder, path.clone())));
@@ -168,7 +168,7 @@ impl List {
         Ok(())
     }
 
-    fn add_file(&mut self, file: File, above: &str) -> Result<(), Error> {
+    fn add_file(&mut self, file: &File, above: &str) -> Result<(), Error> {
         let path = format!("{above}{}", file.name);
         let entry = Entry { path, size_bytes: file.size_bytes, modified_at: file.modified_at };
         self.add(entry, Some(file.content()))

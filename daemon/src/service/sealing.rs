@@ -50,15 +50,13 @@ pub(super) async fn active_key(
     owner: KeyOwner,
 ) -> Result<std::sync::Arc<coffer_crypto::envelope::keys::KeyEncryptionKey>, Error> {
     let known = lease.store().database.read(move |connection| seals::active_key(connection, owner)).await?;
-    let record = match known {
-        Some(record) => record,
-        None => {
-            let (maker, now) = (lease.clone(), clock.now());
-            let make = move |transaction: &rusqlite::Transaction<'_>| {
-                maker.store().sealed.keyring.active(transaction, owner, now)
-            };
-            lease.store().database.write(make).await?
-        }
+    let record = if let Some(record) = known {
+        record
+    } else {
+        let (maker, now) = (lease.clone(), clock.now());
+        let make =
+            move |transaction: &rusqlite::Transaction<'_>| maker.store().sealed.keyring.active(transaction, owner, now);
+        lease.store().database.write(make).await?
     };
     lease.store().sealed.keyring.add(&record).map_err(|error| Error::internal("opening a sealing key", error))
 }

@@ -64,10 +64,9 @@ fn fault(error: &io::Error) -> (&'static str, Option<String>) {
         Some(SealFault::KeyGone | SealFault::OtherKey | SealFault::Refused(Sealed::WrongKey | Sealed::OtherBlob)) => {
             "wrong_key"
         }
-        Some(SealFault::Refused(_)) => "corrupt",
         Some(SealFault::NotSealed) => "plaintext",
         None if error.kind() == io::ErrorKind::NotFound => "missing",
-        None => "corrupt",
+        Some(SealFault::Refused(_)) | None => "corrupt",
     };
     (kind, Some(error.to_string()))
 }

@@ -65,7 +65,7 @@ impl SealingSettings {
         let entry = self.common.auditor.entry(&caller.context, "encryption.mode_changed", Outcome::Success, None);
         let set = caller.store().database.write(move |transaction| -> Result<(), DatabaseError> {
             policy::set_encryption(transaction, mode)?;
-            audit::insert(transaction, &entry.with_detail(mode_name(mode).to_owned()))
+            audit::insert(transaction, &entry.with_detail(mode_name(mode)))
         });
         Ok(set.await?)
     }

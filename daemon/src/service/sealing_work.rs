@@ -144,17 +144,17 @@ async fn seal_with(lease: &Lease, common: &Common, blob: &Blob) -> Result<SealWi
 /// Seals a content under a fresh name, and lets everything name that one. It is readable all the while.
 async fn seal_anew(lease: &Lease, common: &Common, job: &Job, item: Item, with: SealWith) -> Result<(), Error> {
     let (blob, size_bytes, sha256) = item;
-    let (sealer, old, pace) = (lease.clone(), blob.clone(), Pace::new(common, job, lease));
-    let sealing = tokio::task::spawn_blocking(move || {
-        sealer.store().sealed.seal_anew(&sealer.store().blobs, &old, with, &|| pace.stop())
+    let (worker, old, pace) = (lease.clone(), blob.clone(), Pace::new(common, job, lease));
+    let working = tokio::task::spawn_blocking(move || {
+        worker.store().sealed.seal_anew(&worker.store().blobs, &old, with, &|| pace.stop())
     });
-    let sealed = sealing.await.map_err(|error| Error::internal("sealing a content", error))?;
-    let sealed = sealed.map_err(|error| match error.kind() {
+    let outcome = working.await.map_err(|error| Error::internal("sealing a content", error))?;
+    let outcome = outcome.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::Damaged(error),
         io::ErrorKind::StorageFull => Error::StorageFull,
         _ => Error::content(error),
     })?;
-    let (stored, seal, digest) = sealed.ok_or(Error::Locked)?;
+    let (stored, seal, digest) = outcome.ok_or(Error::Locked)?;
     if data_encoding::HEXLOWER.encode(&digest) != sha256 {
         drop(tokio::task::spawn_blocking(move || drop(stored)));
         return Err(Error::Damaged(io::Error::new(io::ErrorKind::InvalidData, "its digest is another one")));

@@ -313,9 +313,9 @@ impl Secrets {
             };
             secrets::append_link(scope, vault_id, claim.sequence, &new.link)?;
             if current.is_some() {
-                secrets::update_item(scope, &item)?
+                secrets::update_item(scope, &item)?;
             } else {
-                secrets::insert_item(scope, &item)?
+                secrets::insert_item(scope, &item)?;
             }
             Ok(Written::Stored(item))
         };

@@ -128,9 +128,9 @@ async fn one(
     };
     let plan = lease.store().database.read(move |connection| sealing::plan(connection, owner_id, None)).await?;
     let protection = sealing::protection(lease, &common.clock, plan).await?;
-    let (taker, from, dry_run) = (lease.clone(), top.join(path), job.dry_run);
-    let taking = tokio::task::spawn_blocking(move || take(&taker, &from, protection, dry_run));
-    let found = match taking.await.map_err(|error| Error::internal("taking a file over", error))? {
+    let (worker, from, dry_run) = (lease.clone(), top.join(path), job.dry_run);
+    let working = tokio::task::spawn_blocking(move || take(&worker, &from, protection, dry_run));
+    let found = match working.await.map_err(|error| Error::internal("taking a file over", error))? {
         Ok(found) => found,
         Err(_) if lease.is_ending() => return Err(Error::Locked),
         Err(error) => return Ok(failed(error.to_string())),

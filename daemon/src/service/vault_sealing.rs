@@ -97,23 +97,23 @@ impl Vault {
         }
         let (lease, now) = (unlocked.lease()?, self.common.clock.now());
         let entry = self.common.auditor.entry(&Context::default(), "encryption.key_taken", Outcome::Success, None);
-        let (taker, taken) = (lease.clone(), Arc::clone(&given));
+        let (vault, key) = (lease.clone(), Arc::clone(&given));
         let kept = lease.store().database.write(move |transaction| -> Result<_, Error> {
-            let known = seals::keys(transaction)?.into_iter().find(|kept| kept.record.id == taken.id);
+            let known = seals::keys(transaction)?.into_iter().find(|kept| kept.record.id == key.id);
             if let Some(known) = known {
                 // An earlier start got this far.
-                return if known.record.check == taken.check_value() {
+                return if known.record.check == key.check_value() {
                     Ok(known.record)
                 } else {
                     Err(Error::Internal("another key of that name", None))
                 };
             }
-            let key = KeyEncryptionKey::new(taken.id, 1, Holder::Box, taken.secret()?);
-            let record = taker.store().sealed.keyring.keep(transaction, KeyOwner::Shared, &key, now)?;
+            let sealing_key = KeyEncryptionKey::new(key.id, 1, Holder::Box, key.secret()?);
+            let record = vault.store().sealed.keyring.keep(transaction, KeyOwner::Shared, &sealing_key, now)?;
             if policy::encryption(transaction)? == EncryptionMode::Off {
-                policy::set_encryption(transaction, taken.mode)?;
+                policy::set_encryption(transaction, key.mode)?;
             }
-            audit::insert(transaction, &entry.with_detail(format!("key: {}", taken.id.as_str())))?;
+            audit::insert(transaction, &entry.with_detail(format!("key: {}", key.id.as_str())))?;
             Ok(record)
         });
         let record = kept.await?;

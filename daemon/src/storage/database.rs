@@ -352,6 +352,8 @@ mod tests {
 
     use super::*;
 
+    type Change = fn(&Transaction<'_>) -> Result<(), DatabaseError>;
+
     struct Fixture {
         database: std::sync::Arc<Database>,
         path: PathBuf,
@@ -369,11 +371,11 @@ mod tests {
 
     impl Fixture {
         /// Queues writes behind one that ends when all are there, so that they wait together. Each makes what it says.
-        async fn together(&self, writes: Vec<fn(&Transaction<'_>) -> Result<(), DatabaseError>>) -> Vec<bool> {
+        async fn together(&self, writes: Vec<Change>) -> Vec<bool> {
             let gate = std::sync::Arc::new(Barrier::new(2));
             let (held, count) = (std::sync::Arc::clone(&gate), writes.len());
             let database = &self.database;
-            let blocker = database.read(move |_| -> Result<(), DatabaseError> {
+            let gatekeeper = database.read(move |_| -> Result<(), DatabaseError> {
                 held.wait();
                 Ok(())
             });
@@ -384,8 +386,8 @@ mod tests {
                 }
                 gate.wait();
             };
-            let (blocked, results, ()) = tokio::join!(blocker, writes, open);
-            blocked.unwrap();
+            let (gate_opened, results, ()) = tokio::join!(gatekeeper, writes, open);
+            gate_opened.unwrap();
             results.into_iter().map(|result| result.is_ok()).collect()
         }
 
@@ -421,11 +423,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn one_that_fails_or_panics_leaves_the_others_alone() {
         let fixture = fixture();
-        let refused: fn(&Transaction<'_>) -> Result<(), DatabaseError> = |transaction| {
+        let refused: Change = |transaction| {
             insert::<8>(transaction)?;
             insert::<1>(transaction)
         };
-        let panics: fn(&Transaction<'_>) -> Result<(), DatabaseError> = |transaction| {
+        let panics: Change = |transaction| {
             insert::<9>(transaction)?;
             panic!("on purpose")
         };
@@ -437,7 +439,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn all_are_refused_when_one_ends_the_transaction() {
         let fixture = fixture();
-        let ends: fn(&Transaction<'_>) -> Result<(), DatabaseError> = |transaction| {
+        let ends: Change = |transaction| {
             transaction.execute_batch("ROLLBACK")?;
             Err(DatabaseError::Full)
         };
@@ -451,7 +453,7 @@ mod tests {
         let limit =
             |connection: &Connection| Ok::<_, DatabaseError>(connection.execute_batch("PRAGMA max_page_count = 8")?);
         fixture.database.read(limit).await.unwrap();
-        let large: fn(&Transaction<'_>) -> Result<(), DatabaseError> = |transaction| {
+        let large: Change = |transaction| {
             insert::<5>(transaction)?;
             transaction.execute_batch("CREATE TABLE large AS SELECT zeroblob(100000)")?;
             Ok(())
@@ -466,7 +468,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_commit_that_fails_is_told_to_everybody() {
         let fixture = fixture();
-        let later: fn(&Transaction<'_>) -> Result<(), DatabaseError> = |transaction| {
+        let later: Change = |transaction| {
             // Checked when the transaction is committed, not when the row comes.
             transaction.execute_batch(
                 "CREATE TABLE parents (id INTEGER PRIMARY KEY);

@@ -95,6 +95,8 @@ fn another_root_key_wraps_every_key_and_the_old_key_file_opens_none() {
         daemon.anonymous("POST", "/encryption/root-key", &json!({ "master_password": password }))
     };
     rotate(&daemon, "wrong wrong wrong wrong").expect_problem(403, "wrong_master_secret");
+    // A guess makes the next one wait.
+    daemon.advance(Duration::from_secs(5));
     rotate(&daemon, MASTER_PASSWORD).expect(204);
     assert_eq!(daemon.get(&format!("/files/{file}/content")).body, b"kept");
     let after = change_inside(&mut daemon, "print(db.execute('SELECT hex(wrapped) FROM sealing_keys').fetchall())");
@@ -158,8 +160,10 @@ fn work_is_one_at_a_time_can_be_stopped_and_goes_on_after_a_lock() {
     assert_eq!(daemon.get(&format!("/encryption/jobs/{}", id(&begun))).expect(200)["state"], "running");
     daemon.delete(&format!("/encryption/jobs/{}", id(&begun))).expect(204);
     daemon.delete(&format!("/encryption/jobs/{}", id(&begun))).expect_problem(404, "not_found");
-    assert_eq!(wait_for(&daemon, &id(&begun))["state"], "cancelled");
+    let stopped = wait_for(&daemon, &id(&begun));
+    assert_eq!(stopped["state"], "cancelled");
+    // What was sealed has another name by now, and may be met again under it.
     let rest = job(&daemon, &json!({ "kind": "files" }));
-    assert_eq!(count(&rest, "sealed") + count(&rest, "unchanged"), 40, "{rest}");
+    assert_eq!(count(&stopped, "sealed") + count(&rest, "sealed"), 40, "{stopped} {rest}");
     assert_eq!(daemon.get("/encryption").expect(200)["plain"], 0);
 }

@@ -13,8 +13,11 @@ use crate::sealing::{count, id, job};
 /// Files as Python's `cryptography` seals them.
 const VECTORS: &str = include_str!("../../../crypto/vectors/envelope.json");
 
+/// Contents, each with its file.
+type Files = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The key, as Storm Cloud has it, and some contents with their files.
-fn vectors() -> (String, Vec<(Vec<u8>, Vec<u8>)>) {
+fn vectors() -> (String, Files) {
     let vectors: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
     let hex = |value: &serde_json::Value| data_encoding::HEXLOWER.decode(value.as_str()?.as_bytes()).ok();
     let key = BASE64URL.encode(&hex(&vectors["kek"]).unwrap());
