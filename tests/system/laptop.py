@@ -43,10 +43,12 @@ class Laptop:
         self._box.machine.agent.wait_for("[ -e /sys/class/bluetooth/hci1 ]")
         self._box.sh(f"install -d -m 700 {_HOME}")
         if self._kept:
-            self._box.sh(f"echo {self._kept} | base64 -d | tar -xzf - -C {_HOME}")
+            self._box.sh(f"echo {self._kept} | base64 -d | tar -xf - -C {_HOME}")
 
     def keep_files(self) -> None:
-        self._kept = self._box.sh(f"tar -czf - -C {_HOME} . | base64 -w 0")
+        # Not packed: the guest has no gzip.
+        self._kept = self._box.sh(f"tar -cf - -C {_HOME} . | base64 -w 0")
+        assert self._kept
 
     def path(self, name: str) -> str:
         return f"{_HOME}/{name}"
