@@ -160,10 +160,8 @@ fn work_is_one_at_a_time_can_be_stopped_and_goes_on_after_a_lock() {
     assert_eq!(daemon.get(&format!("/encryption/jobs/{}", id(&begun))).expect(200)["state"], "running");
     daemon.delete(&format!("/encryption/jobs/{}", id(&begun))).expect(204);
     daemon.delete(&format!("/encryption/jobs/{}", id(&begun))).expect_problem(404, "not_found");
-    let stopped = wait_for(&daemon, &id(&begun));
-    assert_eq!(stopped["state"], "cancelled");
-    // What was sealed has another name by now, and may be met again under it.
-    let rest = job(&daemon, &json!({ "kind": "files" }));
-    assert_eq!(count(&stopped, "sealed") + count(&rest, "sealed"), 40, "{stopped} {rest}");
+    assert_eq!(wait_for(&daemon, &id(&begun))["state"], "cancelled");
+    assert_ne!(daemon.get("/encryption").expect(200)["plain"], 0);
+    job(&daemon, &json!({ "kind": "files" }));
     assert_eq!(daemon.get("/encryption").expect(200)["plain"], 0);
 }
