@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::Services;
 use super::problem::{Refusal, RequestProblem};
+use crate::model::role::Action;
 use crate::service::Error;
 use crate::service::audit::Context;
 use crate::service::caller::Caller;
@@ -43,6 +44,19 @@ impl FromRequestParts<Services> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Refusal> {
         let token = bearer(&parts.headers);
         Ok(Self(services.sessions.authenticate(token, context(parts)).await?))
+    }
+}
+
+/// A person with a session who may look after an account of their own, which is asked before the body is looked at.
+pub(super) struct AccountHolder(pub(super) Caller);
+
+impl FromRequestParts<Services> for AccountHolder {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Refusal> {
+        let Authenticated(caller) = Authenticated::from_request_parts(parts, services).await?;
+        caller.require(Action::Account).await?;
+        Ok(Self(caller))
     }
 }
 

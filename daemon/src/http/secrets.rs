@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::conditional::precondition;
-use super::extract::{Authenticated, Id, Json, PageParameters, Parameters, TwoIds};
+use super::extract::{AccountHolder, Id, Json, PageParameters, Parameters, TwoIds};
 use super::folders::PAGE;
 use super::problem::Refusal;
 use crate::model::secret;
@@ -36,7 +36,7 @@ const MAX_ROTATION_JSON: usize = 4 * 1024 * 1024;
 ))]
 pub(super) async fn account(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
 ) -> Result<axum::Json<SecretAccount>, Refusal> {
     let account = secrets.account(&caller).await?;
     Ok(axum::Json(SecretAccount {
@@ -56,7 +56,7 @@ pub(super) async fn account(
 ))]
 pub(super) async fn set_account(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Json(body): Json<SecretAccount>,
 ) -> Result<StatusCode, Refusal> {
     let account = secret::SecretAccount {
@@ -78,7 +78,7 @@ pub(super) async fn set_account(
 ))]
 pub(super) async fn identity(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
 ) -> Result<axum::Json<SecretIdentity>, Refusal> {
     let public = secrets.identity(&caller, id).await?;
@@ -95,7 +95,7 @@ pub(super) async fn identity(
 ))]
 pub(super) async fn create(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Json(body): Json<CreateSecretVault>,
 ) -> Result<(StatusCode, axum::Json<SecretVault>), Refusal> {
     let vault = secrets.create(&caller, body.id, decode("key", &body.key)?).await?;
@@ -110,7 +110,7 @@ pub(super) async fn create(
 ))]
 pub(super) async fn list(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Parameters(wanted): Parameters<PageParameters>,
 ) -> Result<axum::Json<Page<SecretVault>>, Refusal> {
     let (items, next) = secrets.list(&caller, wanted.cursor, wanted.limit.unwrap_or(PAGE)).await?;
@@ -127,7 +127,7 @@ pub(super) async fn list(
 ))]
 pub(super) async fn get(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
 ) -> Result<axum::Json<SecretVault>, Refusal> {
     Ok(axum::Json(wire(&secrets.get(&caller, id).await?)))
@@ -142,7 +142,7 @@ pub(super) async fn get(
 ))]
 pub(super) async fn delete(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
 ) -> Result<StatusCode, Refusal> {
     secrets.delete(&caller, id).await?;
@@ -158,7 +158,7 @@ pub(super) async fn delete(
 ))]
 pub(super) async fn keys(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
 ) -> Result<axum::Json<Vec<SecretVaultKey>>, Refusal> {
     let keys = secrets.keys(&caller, id).await?;
@@ -177,7 +177,7 @@ pub(super) async fn keys(
 ))]
 pub(super) async fn rotate(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
     Json(body): Json<RotateSecretVault, MAX_ROTATION_JSON>,
 ) -> Result<axum::Json<SecretVault>, Refusal> {
@@ -200,7 +200,7 @@ pub(super) async fn rotate(
 ))]
 pub(super) async fn members(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
 ) -> Result<axum::Json<Vec<SecretMember>>, Refusal> {
     let members = secrets.members(&caller, id).await?;
@@ -222,7 +222,7 @@ pub(super) async fn members(
 ))]
 pub(super) async fn put_member(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     TwoIds(id, user_id): TwoIds,
     Json(body): Json<PutSecretMember>,
 ) -> Result<StatusCode, Refusal> {
@@ -252,7 +252,7 @@ pub(super) async fn put_member(
 ))]
 pub(super) async fn remove_member(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     TwoIds(id, user_id): TwoIds,
 ) -> Result<StatusCode, Refusal> {
     secrets.remove_member(&caller, id, user_id).await?;
@@ -268,7 +268,7 @@ pub(super) async fn remove_member(
 ))]
 pub(super) async fn item(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     TwoIds(vault_id, id): TwoIds,
 ) -> Result<axum::Json<SecretItem>, Refusal> {
     Ok(axum::Json(wire_item(&secrets.item(&caller, vault_id, id).await?)))
@@ -291,7 +291,7 @@ pub(super) async fn item(
 ))]
 pub(super) async fn put_item(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     TwoIds(vault_id, id): TwoIds,
     headers: HeaderMap,
     Json(body): Json<PutSecretItem, MAX_ITEM_JSON>,
@@ -329,7 +329,7 @@ pub(super) struct Since {
 ))]
 pub(super) async fn sync(
     State(secrets): State<Arc<Secrets>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Id(id): Id,
     Parameters(wanted): Parameters<Since>,
 ) -> Result<axum::Json<SecretChanges>, Refusal> {

@@ -12,7 +12,7 @@ use coffer_crypto::srp::{Group, PROOF_BYTES, Verifier};
 use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroizing;
 
-use super::extract::{Anonymous, Authenticated, Json};
+use super::extract::{AccountHolder, Anonymous, Json};
 use super::problem::Refusal;
 use super::sessions::{login_reply, session_name, user_agent};
 use crate::service::Error;
@@ -89,7 +89,7 @@ pub(super) async fn finish(
 ))]
 pub(super) async fn get(
     State(verifiers): State<Arc<SrpVerifiers>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
 ) -> Result<axum::Json<SrpVerifier>, Refusal> {
     Ok(axum::Json(wire(&verifiers.get(&caller).await?)))
 }
@@ -107,7 +107,7 @@ pub(super) async fn get(
 ))]
 pub(super) async fn set(
     State(verifiers): State<Arc<SrpVerifiers>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Json(body): Json<EnrolSrp>,
 ) -> Result<axum::Json<SrpVerifier>, Refusal> {
     let group = match body.group_bits {
@@ -137,7 +137,7 @@ pub(super) async fn set(
 ))]
 pub(super) async fn remove(
     State(verifiers): State<Arc<SrpVerifiers>>,
-    Authenticated(caller): Authenticated,
+    AccountHolder(caller): AccountHolder,
     Json(body): Json<PasswordAgain>,
 ) -> Result<StatusCode, Refusal> {
     verifiers.remove(&caller, body.password.expose()).await?;
