@@ -78,7 +78,7 @@ pub(crate) fn is_initialised(cipher: &Path) -> bool {
 
 /// Checks that gocryptfs and FUSE can be used at all.
 pub(crate) fn check_usable() -> Result<(), GocryptfsError> {
-    let output = match Command::new("gocryptfs").arg("-version").output() {
+    let output = match bare("gocryptfs").arg("-version").output() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(GocryptfsError::NotInstalled),
         other => other?,
     };
@@ -121,7 +121,7 @@ pub(crate) fn clear_stale_mount(mount_point: &Path) -> Result<(), GocryptfsError
     warn!("a dead mount is cleaned up");
     if umount2(mount_point, MntFlags::MNT_DETACH).is_err() {
         // Not root: the setuid program unmounts what its caller had mounted.
-        Command::new("fusermount3").args(["-u", "-z", "--"]).arg(mount_point).status()?;
+        bare("fusermount3").args(["-u", "-z", "--"]).arg(mount_point).status()?;
     }
     if namespace::is_mount_point(mount_point)? { Err(GocryptfsError::MountPoint) } else { Ok(()) }
 }
@@ -265,11 +265,17 @@ pub(crate) fn become_gocryptfs(arguments: &[std::ffi::OsString]) -> i32 {
     }
 }
 
-/// The command that becomes gocryptfs, with our environment reduced to what it needs.
-fn shim(cipher: &Path) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg(SHIM_ARGUMENT).arg(cipher);
+/// A command with our environment reduced to what it needs: a key may have been given in ours.
+fn bare(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", "/");
+    command
+}
+
+/// The command that becomes gocryptfs.
+fn shim(cipher: &Path) -> Command {
+    let mut command = bare("/proc/self/exe");
+    command.arg(SHIM_ARGUMENT).arg(cipher);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
