@@ -9,6 +9,7 @@ pub mod info;
 pub mod label;
 pub mod link;
 pub mod manage;
+pub mod secrets;
 pub mod session;
 pub mod setup;
 pub mod visit;
