@@ -83,6 +83,7 @@ use crate::service::thumbnails::{self, Thumbnails};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
 use crate::service::tunnel::Tunnel;
+use crate::service::updates::Updates;
 use crate::service::uploads::{self, Uploads};
 use crate::service::users::Users;
 use crate::service::variables::Variables;
@@ -92,6 +93,7 @@ use crate::service::webhook_delivery::Deliveries;
 use crate::service::webhooks::Webhooks;
 use crate::storage::hardware::Hardware;
 use crate::storage::registrar_link::RegistrarLink;
+use crate::storage::update_channel::UpdateChannel;
 use crate::storage::{durable, gocryptfs, hooks, hygiene, namespace};
 
 /// Runs the daemon until it is told to stop. Call it first: it changes the process, which must be single-threaded.
@@ -161,11 +163,13 @@ async fn run(
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let link = registrar_link(options)?;
+    let channel = update_channel(options)?;
     let vault = Vault::start(paths, common.clone(), Arc::new(device), given_key, chores(&common, &uploads, &reactions));
     let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
     let reset = CancellationToken::new();
     let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
-    let services = serve_with(options, &common, &vault, parts, files, uploads, reactions);
+    let updates = Updates::start(Arc::clone(&vault), common.clone(), options.update_paths(), channel);
+    let services = serve_with(options, &common, &vault, parts, updates, (files, uploads), reactions);
     let stop = CancellationToken::new();
     let orders = Arc::clone(&services.network_orders);
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
@@ -200,8 +204,8 @@ fn serve_with(
     common: &Common,
     vault: &Arc<Vault>,
     device: DeviceParts,
-    files: Arc<Files>,
-    uploads: Arc<Uploads>,
+    updates: Arc<Updates>,
+    (files, uploads): (Arc<Files>, Arc<Uploads>),
     reactions: Reactions,
 ) -> Services {
     let hasher = Arc::new(Hasher::new());
@@ -262,6 +266,7 @@ fn serve_with(
         network: device.network,
         network_orders: device.network_orders,
         stats: device.stats,
+        updates,
         auditor: common.auditor(),
         vault: Arc::clone(vault),
     }
@@ -321,6 +326,13 @@ impl DeviceParts {
             network,
         }
     }
+}
+
+fn update_channel(options: &Serve) -> Result<Option<UpdateChannel>, Failure> {
+    let Some(url) = &options.update_channel else { return Ok(None) };
+    let file = options.registrar_ca.as_deref();
+    let channel = UpdateChannel::new(url, file);
+    channel.map(Some).map_err(|cause| Failure::Certificates { file: file.map(Path::to_owned).unwrap_or_default(), cause })
 }
 
 fn registrar_link(options: &Serve) -> Result<RegistrarLink, Failure> {

@@ -41,6 +41,11 @@ impl Blobs {
         Ok(())
     }
 
+    /// Whether a content is being written.
+    pub(crate) fn is_writing(&self) -> bool {
+        !lock(&self.in_flight).is_empty()
+    }
+
     /// Starts a new content.
     pub(crate) fn create(&self) -> io::Result<BlobWriter> {
         let id = BlobId::generate(&mut system_rng());
