@@ -390,9 +390,9 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
     let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
     let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
-    let (faults, sealing_jobs) = (common.clone(), common.clone());
+    let (sweeps, faults, sealing_jobs) = (common.clone(), common.clone(), common.clone());
     vec![
-        chore(sweep::sweep),
+        chore(move |lease| sweep::sweep(lease, sweeps.clone())),
         chore(move |lease| sealing::report_faults(lease, faults.clone())),
         chore(move |lease| sealing_jobs::keep(lease, sealing_jobs.clone(), sealing_bell.clone())),
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
