@@ -6,6 +6,7 @@ use coffer_api::{ControlRequest, SecretString, SetupPhone};
 use coffer_crypto::channel::Channel;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 
 /// How often a wrong master password is asked for again.
 const MAX_PASSWORDS: u32 = 3;
+/// A person waits so long for the box to look at a password again. When it asks for more, he is told and decides.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The box erases the slots first, and answers when all the rest is forgotten, too.
 const RESET_PATIENCE: Duration = Duration::from_secs(100);
 
@@ -194,7 +197,7 @@ async fn unlock<R: Radio, D: Dialogue>(visit: &mut Visit<R, D>, session: &mut Se
     for _ in 0..MAX_PASSWORDS {
         let asked = visit.dialogue.ask(Topic::MasterPassword, "Master password", Typing::Hidden);
         let master_password = session.while_waiting(asked).await.map_err(|cause| visit.open(cause))?;
-        match session.request::<Value>(Channel::Control, &ControlRequest::Unlock { master_password }).await {
+        match offer(visit, session, master_password).await {
             Ok(_) => return Ok(Outcome::Unlocked),
             Err(Trouble::Failed(failure)) if failure.code == "wrong_master_password" => {
                 visit.tell_failure(Part::Request, failure);
@@ -203,6 +206,26 @@ async fn unlock<R: Radio, D: Dialogue>(visit: &mut Visit<R, D>, session: &mut Se
         }
     }
     Err(visit.open(NoAnswer::Nobody(Topic::MasterPassword)))
+}
+
+/// Sends one password. After a wrong one the box looks at none for a while; what it did not look at is sent again.
+async fn offer<R: Radio, D: Dialogue>(
+    visit: &mut Visit<R, D>,
+    session: &mut Session,
+    master_password: SecretString,
+) -> Result<Value, Trouble> {
+    let op = ControlRequest::Unlock { master_password };
+    loop {
+        let pause = match session.request(Channel::Control, &op).await {
+            Err(Trouble::Failed(failure)) if failure.code == "throttled" => match failure.retry_after_s {
+                Some(seconds) if u64::from(seconds) <= LONGEST_PAUSE.as_secs() => seconds,
+                _ => return Err(Trouble::Failed(failure)),
+            },
+            answered => return answered,
+        };
+        visit.dialogue.tell(&Event::Waiting { seconds: pause.into() });
+        session.while_waiting(sleep(Duration::from_secs(pause.into()))).await;
+    }
 }
 
 async fn phones(session: &mut Session) -> Result<Vec<SetupPhone>, Error> {
