@@ -14,3 +14,4 @@ mod labels;
 mod program;
 mod script;
 mod setup;
+mod tools;
