@@ -49,9 +49,7 @@ impl Kept {
     fn expected(&self, item: Uuid, expected_revision: u64) -> Result<(), StoreError> {
         match self.items.get(&item) {
             None => Err(StoreError::NoSuchItem(item)),
-            Some(now) if now.revision != expected_revision => {
-                Err(StoreError::Changed { item, revision: now.revision })
-            }
+            Some(now) if now.revision != expected_revision => Err(StoreError::Changed { item, revision: now.revision }),
             Some(_) => Ok(()),
         }
     }
@@ -76,10 +74,8 @@ impl Vaults for Memory {
     fn create(&mut self, vault: Uuid, contents: Vec<Content>) -> Result<Vec<Item>, StoreError> {
         contents.iter().try_for_each(fits)?;
         let kept = self.kept(vault)?;
-        let items: Vec<_> = contents
-            .into_iter()
-            .map(|content| Item { id: Uuid::new_v4(), vault, revision: 1, content })
-            .collect();
+        let items: Vec<_> =
+            contents.into_iter().map(|content| Item { id: Uuid::new_v4(), vault, revision: 1, content }).collect();
         kept.items.extend(items.iter().map(|item| (item.id, item.clone())));
         Ok(items)
     }
