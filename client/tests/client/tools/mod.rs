@@ -1,0 +1,3 @@
+//! The tools of the secrets vault, on vaults in memory.
+
+mod memory;
