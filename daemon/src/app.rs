@@ -499,8 +499,11 @@ fn identity(paths: &VaultPaths) -> Result<Device, Failure> {
 
 /// Ends what a factory reset began. Where another program makes identities, that one has its turn now.
 fn finish_reset(paths: &VaultPaths) -> Result<(), Failure> {
-    let reset = factory_reset::finish(paths);
-    let reset = reset.map_err(|cause| Failure::Directory { directory: paths.device.clone(), cause })?;
+    let failed = |cause| Failure::Directory { directory: paths.device.clone(), cause };
+    if let Some(file) = &paths.setup_code_file {
+        factory_reset::take_request(&paths.device, file).map_err(failed)?;
+    }
+    let reset = factory_reset::finish(paths).map_err(failed)?;
     if reset && paths.setup_code_file.is_none() { Err(Failure::Reset) } else { Ok(()) }
 }
 
