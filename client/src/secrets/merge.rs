@@ -110,7 +110,7 @@ impl Merge {
 
     fn fields(&mut self, base: &[Field], ours: &[Field], theirs: &[Field]) -> Vec<Field> {
         let (before, mine, others) = (by_id(base, |f| f.id), by_id(ours, |f| f.id), by_id(theirs, |f| f.id));
-        let merged = order(ids(base, |f| f.id), ids(ours, |f| f.id), ids(theirs, |f| f.id)).into_iter();
+        let merged = order(&ids(base, |f| f.id), ids(ours, |f| f.id), ids(theirs, |f| f.id)).into_iter();
         let merged = merged.filter_map(|id| {
             let get = |all: &BTreeMap<Uuid, &Field>| all.get(&id).copied().cloned();
             let (base, ours, theirs) = (get(&before), get(&mine), get(&others));
@@ -131,7 +131,7 @@ impl Merge {
 
     fn attachments(&mut self, base: &[Attachment], ours: &[Attachment], theirs: &[Attachment]) -> Vec<Attachment> {
         let (before, mine, others) = (by_id(base, |a| a.id), by_id(ours, |a| a.id), by_id(theirs, |a| a.id));
-        let merged = order(ids(base, |a| a.id), ids(ours, |a| a.id), ids(theirs, |a| a.id)).into_iter();
+        let merged = order(&ids(base, |a| a.id), ids(ours, |a| a.id), ids(theirs, |a| a.id)).into_iter();
         let merged = merged.filter_map(|id| {
             let get = |all: &BTreeMap<Uuid, &Attachment>| all.get(&id).copied().cloned();
             let (base, ours, theirs) = (get(&before), get(&mine), get(&others));
@@ -151,7 +151,7 @@ fn tags(base: Option<&BTreeSet<String>>, ours: &BTreeSet<String>, theirs: &BTree
 }
 
 /// The order of the side that has changed it; theirs when both have. What only the other side has stands at the end.
-fn order(base: Vec<Uuid>, ours: Vec<Uuid>, theirs: Vec<Uuid>) -> Vec<Uuid> {
+fn order(base: &[Uuid], ours: Vec<Uuid>, theirs: Vec<Uuid>) -> Vec<Uuid> {
     let (first, second) = if theirs == base { (ours, theirs) } else { (theirs, ours) };
     let more: Vec<Uuid> = second.into_iter().filter(|id| !first.contains(id)).collect();
     [first, more].concat()

@@ -15,4 +15,3 @@ mod merge;
 mod program;
 mod script;
 mod setup;
-mod tools;
