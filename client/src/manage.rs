@@ -20,7 +20,7 @@ use crate::{
 
 /// How often a wrong master password is asked for again.
 const MAX_PASSWORDS: u32 = 3;
-/// A person waits so long for the box to look at a password again. When it asks for more, he is told and decides.
+/// Somebody waits so long in all for the box to look at a password again. When it asks for more, he is told and decides.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The box erases the slots first, and answers when all the rest is forgotten, too.
 const RESET_PATIENCE: Duration = Duration::from_secs(100);
@@ -215,16 +215,18 @@ async fn offer<R: Radio, D: Dialogue>(
     master_password: SecretString,
 ) -> Result<Value, Trouble> {
     let op = ControlRequest::Unlock { master_password };
+    let mut patience = LONGEST_PAUSE;
     loop {
-        let pause = match session.request(Channel::Control, &op).await {
-            Err(Trouble::Failed(failure)) if failure.code == "throttled" => match failure.retry_after_s {
-                Some(seconds) if u64::from(seconds) <= LONGEST_PAUSE.as_secs() => seconds,
-                _ => return Err(Trouble::Failed(failure)),
-            },
-            answered => return answered,
+        let answered = session.request(Channel::Control, &op).await;
+        let Err(Trouble::Failed(failure)) = &answered else { return answered };
+        // A box that asks for no time at all is waited for, too: it must not be asked without end.
+        let pause = failure.retry_after_s.map(|seconds| Duration::from_secs(u64::from(seconds).max(1)));
+        let Some(pause) = pause.filter(|pause| failure.code == "throttled" && *pause <= patience) else {
+            return answered;
         };
-        visit.dialogue.tell(&Event::Waiting { seconds: pause.into() });
-        session.while_waiting(sleep(Duration::from_secs(pause.into()))).await;
+        patience -= pause;
+        visit.dialogue.tell(&Event::Waiting { seconds: pause.as_secs() });
+        session.while_waiting(sleep(pause)).await;
     }
 }
 

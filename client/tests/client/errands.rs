@@ -1,5 +1,7 @@
 //! What an owner does with a box that is set up.
 
+use std::time::Duration;
+
 use coffer_client::{
     dialogue::Topic,
     error::Error,
@@ -8,6 +10,7 @@ use coffer_client::{
 use coffer_crypto::channel::{CodeKind, StaticKey};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
+use tokio::time::Instant;
 
 use crate::{
     fake_box::{CODE, DEVICE_ID, FakeBox, MASTER_PASSWORD},
@@ -54,6 +57,15 @@ async fn unlocking_asks_again_after_a_wrong_password() {
     assert_eq!(fake_box.requests("unlock").len(), 3);
     let error = run(&laptop, Errand::Unlock, &answers[..1]).await.unwrap_err();
     assert_eq!(error.exit_code(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_box_that_looks_at_no_password_is_not_asked_without_end() {
+    let (fake_box, laptop) = known();
+    fake_box.state().looks_again_at = Some(Instant::now() + Duration::from_hours(1));
+    let error = run(&laptop, Errand::Unlock, &[(Topic::MasterPassword, MASTER_PASSWORD)]).await.unwrap_err();
+    assert_eq!(error.exit_code(), 7);
+    assert_eq!(fake_box.requests("unlock").len(), 31, "every two seconds for a minute");
 }
 
 #[tokio::test(start_paused = true)]

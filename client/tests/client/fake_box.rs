@@ -62,7 +62,7 @@ pub(crate) struct State {
     pub(crate) registers_late: bool,
     /// What `connect` fails with, before it looks at the password.
     pub(crate) connect_failures: VecDeque<&'static str>,
-    looks_again_at: Option<Instant>,
+    pub(crate) looks_again_at: Option<Instant>,
     pub(crate) country: Option<String>,
     pub(crate) status: Value,
     pub(crate) registration: Value,
