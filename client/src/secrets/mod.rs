@@ -2,4 +2,3 @@
 
 pub mod content;
 pub mod merge;
-pub mod store;
