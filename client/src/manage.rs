@@ -50,9 +50,9 @@ pub enum Errand {
     Reset,
 }
 
-/// What came of it, for showing.
+/// What came of it, for showing: as JSON an object with the name as its `event`, and what there is to tell as its `result`.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "event", content = "result", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Outcome {
     Status(Box<BoxStatus>),
