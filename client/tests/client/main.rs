@@ -11,6 +11,7 @@ mod errands;
 mod fake_box;
 mod keys;
 mod labels;
+mod merge;
 mod program;
 mod script;
 mod setup;

@@ -34,6 +34,16 @@ impl AccountKey {
         self.account
     }
 
+    /// Takes the key from where an open account keeps it.
+    pub fn from_bytes(account: Uuid, bytes: &[u8; 32]) -> Self {
+        Self { account, key: Key::from_array(bytes) }
+    }
+
+    /// The key itself, for the memory of an open account. It belongs into no file.
+    pub fn bytes(&self) -> &[u8; 32] {
+        self.key.bytes()
+    }
+
     /// Wraps it for the one who knows the password and has the Secret Key.
     pub fn wrap(&self, unlock: &UnlockKey, rng: &mut impl CryptoRng) -> Result<[u8; WRAPPED_KEY_BYTES], Error> {
         wrap(&unlock.0, &[ACCOUNT_BY_PASSWORD, self.account.as_bytes()], &self.key, rng)

@@ -19,6 +19,9 @@ use crate::seal;
 pub const LINK_BYTES: usize = BODY_BYTES + 32 + SIGNATURE_BYTES;
 
 const BODY_BYTES: usize = 16 + 8 + 4 + 32 + 1 + 16 + 8 + 32 + 32 + 16;
+/// Of a manifest, as a device keeps it: what stands before the list, and each item in it.
+const HEAD_BYTES: usize = 16 + 8 + 4 + 32;
+const ENTRY_BYTES: usize = 16 + 8 + 1 + 32;
 const WHAT: &str = "a link of a vault's history";
 const LINK: &[u8] = b"coffer/secrets/1/manifest/link\0";
 const ROOT: &[u8] = b"coffer/secrets/1/manifest/root\0";
@@ -152,6 +155,32 @@ impl Manifest {
     /// A vault before its first change.
     pub fn empty(vault: Uuid) -> Self {
         Self { vault, sequence: 0, generation: 1, hash: [0; 32], entries: BTreeMap::new() }
+    }
+
+    /// As a device keeps it. It is not sealed, and believed when it is read: where it lies has to see to both.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.entries.len() * ENTRY_BYTES);
+        bytes.extend_from_slice(self.vault.as_bytes());
+        bytes.extend_from_slice(&self.sequence.to_be_bytes());
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes.extend_from_slice(&self.hash);
+        append(&mut bytes, &self.entries);
+        bytes
+    }
+
+    /// Reads what [`Manifest::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let (head, list) = bytes.split_at_checked(HEAD_BYTES).ok_or(Error::Length(WHAT))?;
+        let mut fields = Fields::of(WHAT, head, HEAD_BYTES)?;
+        let (vault, sequence, generation, hash) = (fields.uuid()?, fields.u64()?, fields.u32()?, fields.take()?);
+        let mut entries = BTreeMap::new();
+        for entry in list.chunks(ENTRY_BYTES) {
+            let mut fields = Fields::of(WHAT, entry, ENTRY_BYTES)?;
+            let (item, revision, [there]) = (fields.uuid()?, fields.u64()?, fields.take()?);
+            let content = fields.take()?;
+            entries.insert(item, Entry { revision, content: (there == 1).then_some(content) });
+        }
+        Ok(Self { vault, sequence, generation, hash, entries })
     }
 
     /// The number of changes.
@@ -381,11 +410,15 @@ fn member_mac(key: &VaultKey, body: &[u8]) -> [u8; 32] {
 /// Over all items, in the order of their ids.
 fn root(entries: &BTreeMap<Uuid, Entry>) -> [u8; 32] {
     let mut bytes = ROOT.to_vec();
+    append(&mut bytes, entries);
+    hash(&[&bytes])
+}
+
+fn append(bytes: &mut Vec<u8>, entries: &BTreeMap<Uuid, Entry>) {
     for (item, entry) in entries {
         bytes.extend_from_slice(item.as_bytes());
         bytes.extend_from_slice(&entry.revision.to_be_bytes());
         bytes.push(u8::from(entry.content.is_some()));
         bytes.extend_from_slice(&entry.content.unwrap_or_default());
     }
-    hash(&[&bytes])
 }

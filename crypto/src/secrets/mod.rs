@@ -10,6 +10,7 @@
 //! | [`identity`] | the key pairs of an account, fingerprints, and whom to trust |
 //! | [`grant`] | a vault key for another member |
 //! | [`manifest`] | the signed history of a vault, and what is wrong with what a server delivers |
+//! | [`local`] | what a device keeps between two visits |
 //! | [`drop_box`] | values that a rotation leaves for a vault that it cannot read |
 //! | [`link`] | a secret for somebody without an account |
 //!
@@ -23,6 +24,7 @@ pub mod identity;
 pub mod item;
 pub mod keys;
 pub mod link;
+pub mod local;
 pub mod manifest;
 pub mod password;
 

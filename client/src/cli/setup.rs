@@ -1,36 +1,8 @@
-//! The command line. No secret is part of it: those come from files, from standard input, or are typed.
+//! Setting a box up over Bluetooth, and looking after it.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  something on this machine failed: Bluetooth, a file
-  2  a wrong command line, or a question without an answer
-  3  no box in reach, or its connection breaks off
-  4  the box does not let this machine in, or is not the box
-  5  the box does not get into a network
-  6  the registration failed, or is still being tried
-  7  the box refused something else";
-
-#[derive(Parser)]
-#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and looks after them", after_help = EXIT_CODES)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Set a box up: network, registration, owner
-    #[command(after_help = EXIT_CODES)]
-    Setup(Box<Setup>),
-    /// Look after a box that is set up
-    #[command(subcommand, name = "box", after_help = EXIT_CODES)]
-    Manage(Manage),
-}
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Which box, and how it is talked to.
 #[derive(Args)]
@@ -240,16 +212,4 @@ pub(crate) enum Manage {
     },
     /// Erase the box, so that it is nobody's
     Reset(Reach),
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
 }
