@@ -163,12 +163,11 @@ async fn run(
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let link = registrar_link(options)?;
-    let channel = update_channel(options)?;
     let vault = Vault::start(paths, common.clone(), Arc::new(device), given_key, chores(&common, &uploads, &reactions));
     let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
     let reset = CancellationToken::new();
     let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
-    let updates = Updates::start(Arc::clone(&vault), common.clone(), options.update_paths(), channel);
+    let updates = Updates::start(Arc::clone(&vault), common.clone(), options.update_paths(), update_channel(options));
     let services = serve_with(options, &common, &vault, parts, updates, (files, uploads), reactions);
     let stop = CancellationToken::new();
     let orders = Arc::clone(&services.network_orders);
@@ -328,11 +327,13 @@ impl DeviceParts {
     }
 }
 
-fn update_channel(options: &Serve) -> Result<Option<UpdateChannel>, Failure> {
-    let Some(url) = &options.update_channel else { return Ok(None) };
-    let file = options.registrar_ca.as_deref();
-    let channel = UpdateChannel::new(url, file);
-    channel.map(Some).map_err(|cause| Failure::Certificates { file: file.map(Path::to_owned).unwrap_or_default(), cause })
+/// Where updates come from. A file that is wrong must not keep the box from its owner.
+fn update_channel(options: &Serve) -> Option<UpdateChannel> {
+    let file = options.update_channel.as_deref()?;
+    UpdateChannel::find(file, options.registrar_ca.as_deref()).unwrap_or_else(|error| {
+        warn!(error:% = error; "the file that names the channel of updates is of no use");
+        None
+    })
 }
 
 fn registrar_link(options: &Serve) -> Result<RegistrarLink, Failure> {

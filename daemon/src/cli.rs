@@ -94,9 +94,10 @@ pub(crate) struct Serve {
     /// Which image runs: its os-release(5).
     #[arg(long, value_name = "FILE", default_value = "/usr/lib/os-release")]
     image_release: PathBuf,
-    /// Where updates come from: the `https` address of a document that names the newest one. See docs/image.md.
-    #[arg(long, value_name = "URL", requires = "updates")]
-    pub(crate) update_channel: Option<String>,
+    /// Where updates come from: in this file is the `https` address of a document that names the newest one, see
+    /// docs/image.md. It need not be there.
+    #[arg(long, value_name = "FILE", requires = "updates")]
+    pub(crate) update_channel: Option<PathBuf>,
     /// Where cloudflared tells whether it has reached the edge.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:20241")]
     pub(crate) tunnel_metrics: SocketAddr,

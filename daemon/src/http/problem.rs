@@ -327,7 +327,7 @@ pub(super) fn of_service(error: Error) -> Problem {
         }
         Error::Channel(cause) => {
             let detail = format!("Nothing came from the channel of updates: {cause}. Nothing was changed.");
-            later(503, Code::ChannelUnavailable, "No update came", &detail, Duration::from_secs(60))
+            later(503, Code::ChannelUnavailable, "No update came", &detail, Duration::from_mins(1))
         }
         Error::StorageUnavailable { detail, .. } => {
             later(503, Code::StorageUnavailable, "The storage cannot be used", &detail, Duration::from_secs(30))

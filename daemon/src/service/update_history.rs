@@ -1,19 +1,23 @@
-//! What became of updates: a small file beside the bundle, of which nothing depends.
+//! What became of updates: a small file beside the bundle, on which nothing depends.
+//!
+//! An update is written down before the system is asked to install it, so that one which a power cut interrupts is known
+//! of afterwards.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use coffer_api::{PastUpdate, UpdateOutcome as Outcome};
+use coffer_api::{PastUpdate, UpdateFailure, UpdateFailureCode as Code, UpdateOutcome as Outcome};
 use jiff::Timestamp;
 use log::warn;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::update_reports::Slot;
 use crate::storage::durable;
 
 const FILE: &str = "history.json";
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 128 * 1024;
 /// How many are kept.
 const KEPT: usize = 20;
 /// Another one after every start of the kernel (random(4)).
@@ -28,14 +32,27 @@ pub(super) struct History {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
-    version: String,
+    id: Uuid,
+    version: Option<String>,
     from_version: String,
     /// The slot that ran.
     from_slot: Option<String>,
     at: Timestamp,
-    outcome: Outcome,
-    /// The start during which it was written.
+    /// The start of the kernel during which it was to be installed.
     boot_id: String,
+    /// Absent while it is being installed.
+    end: Option<End>,
+}
+
+/// How an update ended, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum End {
+    Installed,
+    OnTrial,
+    Proved,
+    FellBack,
+    Failed { code: Code, why: String },
 }
 
 impl History {
@@ -44,43 +61,56 @@ impl History {
         Self { path: folder.join(FILE) }
     }
 
-    /// Adds one. Blocks.
-    pub(super) fn add(&self, version: &str, from: (&str, Option<&Slot>), at: Timestamp, outcome: Outcome) {
-        let (from_version, slot) = from;
+    /// An update is about to be installed. Blocks.
+    pub(super) fn begin(&self, id: Uuid, from_version: &str, slot: Option<&Slot>, at: Timestamp) {
         let mut records = self.read();
-        records.insert(0, Record {
-            version: version.to_owned(),
-            from_version: from_version.to_owned(),
-            from_slot: slot.map(|slot| slot.name.clone()),
-            at,
-            outcome,
-            boot_id: boot_id(),
-        });
+        let from_slot = slot.map(|slot| slot.name.clone());
+        let from_version = from_version.to_owned();
+        records.insert(0, Record { id, version: None, from_version, from_slot, at, boot_id: boot_id(), end: None });
         records.truncate(KEPT);
         self.write(&records);
     }
 
-    /// All of them, the newest first, after a look at what became of the last one: the slot that runs tells. Blocks.
+    /// The one that was begun has ended. Blocks.
+    pub(super) fn end(&self, version: Option<&str>, end: End) {
+        let mut records = self.read();
+        let Some(last) = records.first_mut().filter(|last| last.end.is_none()) else { return };
+        last.version = version.map(ToOwned::to_owned);
+        last.end = Some(end);
+        self.write(&records);
+    }
+
+    /// Nobody installs the one that was begun: nothing has happened. Blocks.
+    pub(super) fn take_back(&self) {
+        let mut records = self.read();
+        if records.first().is_some_and(|last| last.end.is_none()) {
+            records.remove(0);
+            self.write(&records);
+        }
+    }
+
+    /// The one that was begun and has not ended. Blocks.
+    pub(super) fn open(&self) -> Option<Uuid> {
+        self.read().first().filter(|last| last.end.is_none()).map(|last| last.id)
+    }
+
+    /// All that have ended, the newest first, after a look at what became of the last one: the slot that runs tells.
+    /// Blocks.
     pub(super) fn settle(&self, slot: Option<&Slot>) -> Vec<PastUpdate> {
         let mut records = self.read();
-        if let Some(last) = records.first_mut()
-            && matches!(last.outcome, Outcome::Installed | Outcome::OnTrial)
+        if let Some(slot) = slot
+            && let Some(last) = records.first_mut()
+            && matches!(last.end, Some(End::Installed | End::OnTrial))
             && last.boot_id != boot_id()
-            && let Some(slot) = slot
+            && let Some(from_slot) = &last.from_slot
         {
-            let outcome = verdict(last.from_slot.as_deref(), slot);
-            if outcome != last.outcome {
-                last.outcome = outcome;
+            let end = Some(verdict(from_slot, slot));
+            if end != last.end {
+                last.end = end;
                 self.write(&records);
             }
         }
-        let past = |record: Record| PastUpdate {
-            version: record.version,
-            from_version: record.from_version,
-            at: record.at,
-            outcome: record.outcome,
-        };
-        records.into_iter().map(past).collect()
+        records.into_iter().filter_map(Record::told).collect()
     }
 
     fn read(&self) -> Vec<Record> {
@@ -104,13 +134,47 @@ impl History {
     }
 }
 
+impl Record {
+    /// As it is told, once it has ended.
+    fn told(self) -> Option<PastUpdate> {
+        let (outcome, failure) = match self.end? {
+            End::Installed => (Outcome::Installed, None),
+            End::OnTrial => (Outcome::OnTrial, None),
+            End::Proved => (Outcome::Proved, None),
+            End::FellBack => (Outcome::FellBack, None),
+            End::Failed { code, why } => (Outcome::Failed, Some(failure(code, &why))),
+        };
+        Some(PastUpdate { version: self.version, from_version: self.from_version, at: self.at, outcome, failure })
+    }
+}
+
+fn failure(code: Code, why: &str) -> UpdateFailure {
+    let (happened, try_next) = match code {
+        Code::NotReceived => {
+            (format!("The update did not arrive: {why}."), "Look whether the box reaches the internet, and try again.")
+        }
+        Code::BundleRefused => (
+            format!("The update was refused: {why}."),
+            "Fetch it again. It has to be one for this kind of box, signed by whoever made its image.",
+        ),
+        Code::InstallFailed => (
+            format!("The other half of the card was not written: {why}."),
+            "Try again. If it happens again, the card may be failing.",
+        ),
+        Code::Interrupted => {
+            ("The power went, or the box was restarted, while it was being installed.".to_owned(), "Install it again.")
+        }
+    };
+    UpdateFailure { code, happened, try_next: try_next.to_owned() }
+}
+
 /// What became of an update, after a restart.
-fn verdict(from_slot: Option<&str>, now: &Slot) -> Outcome {
-    match (from_slot == Some(now.name.as_str()), now.is_proved) {
-        (false, true) => Outcome::Proved,
-        (false, false) => Outcome::OnTrial,
-        // The slot from before says that it runs only when no trial is left to be begun again.
-        (true, _) => Outcome::FellBack,
+fn verdict(from_slot: &str, now: &Slot) -> End {
+    match (from_slot == now.name, now.is_proved) {
+        (false, true) => End::Proved,
+        (false, false) => End::OnTrial,
+        // The slot from before says that it runs only when no trial is left to be begun again (coffer-slot-good).
+        (true, _) => End::FellBack,
     }
 }
 
@@ -128,12 +192,10 @@ mod tests {
 
     #[test]
     fn the_slot_after_a_restart_tells_what_became_of_an_update() {
-        for (now, expected) in [
-            (slot("B", false), Outcome::OnTrial),
-            (slot("B", true), Outcome::Proved),
-            (slot("A", true), Outcome::FellBack),
-        ] {
-            assert_eq!(verdict(Some("A"), &now), expected);
+        for (now, expected) in
+            [(slot("B", false), End::OnTrial), (slot("B", true), End::Proved), (slot("A", true), End::FellBack)]
+        {
+            assert_eq!(verdict("A", &now), expected);
         }
     }
 
@@ -142,13 +204,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path());
         for number in 0..KEPT + 2 {
-            let version = number.to_string();
-            history.add(&version, ("0", Some(&slot("A", true))), Timestamp::UNIX_EPOCH, Outcome::Installed);
+            history.begin(Uuid::nil(), "0", Some(&slot("A", true)), Timestamp::UNIX_EPOCH);
+            history.end(Some(&number.to_string()), End::Installed);
         }
         let settled = history.settle(Some(&slot("B", true)));
-        assert_eq!((settled.len(), settled[0].version.as_str()), (KEPT, "21"));
+        assert_eq!((settled.len(), settled[0].version.as_deref()), (KEPT, Some("21")));
         assert_eq!(settled[0].outcome, Outcome::Installed, "the same start of the kernel");
         fs::write(folder.path().join(FILE), "{").unwrap();
         assert!(history.settle(None).is_empty(), "a damaged one begins anew");
+    }
+
+    #[test]
+    fn the_longest_that_the_system_may_tell_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path());
+        for _ in 0..KEPT {
+            history.begin(Uuid::nil(), "0", None, Timestamp::UNIX_EPOCH);
+            let why = "\"".repeat(usize::try_from(super::super::update_reports::MAX_BYTES).unwrap());
+            history.end(None, End::Failed { code: Code::InstallFailed, why });
+        }
+        assert_eq!(history.settle(None).len(), KEPT);
+    }
+
+    #[test]
+    fn what_was_begun_is_told_when_it_has_ended_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path());
+        assert_eq!(history.open(), None);
+        history.begin(Uuid::nil(), "0", None, Timestamp::UNIX_EPOCH);
+        assert_eq!((history.open(), history.settle(None).len()), (Some(Uuid::nil()), 0));
+        history.take_back();
+        history.end(Some("1"), End::Installed);
+        assert_eq!((history.open(), history.settle(None).len()), (None, 0));
     }
 }

@@ -2,14 +2,20 @@
 //!
 //! | File | Line |
 //! |---|---|
-//! | `install` | `installing PERCENT`, `installing PERCENT VERSION` once the signature was verified, `installed VERSION`, `refused WHY`, `failed WHY` |
+//! | `install` | the id of the wish, then `installing PERCENT`, `installing PERCENT VERSION` once the signature was verified, `installed VERSION`, `refused WHY`, `failed WHY` |
 //! | `slot` | `A proved`, `B trial` |
+//!
+//! What does not look so is none. It may come from a signed bundle, but is kept short all the same.
 
 use std::path::Path;
 
+use uuid::Uuid;
+
 use crate::storage::durable;
 
-const MAX_BYTES: u64 = 4096;
+pub(super) const MAX_BYTES: u64 = 1024;
+/// Largest os-release(5).
+const MAX_RELEASE_BYTES: u64 = 16 * 1024;
 /// How far an installation is.
 const INSTALL: &str = "install";
 /// Which slot runs.
@@ -18,19 +24,19 @@ const SLOT: &str = "slot";
 /// How far an installation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    Installing { percent: u8, version: Option<String> },
-    Installed { version: String },
+    Installing {
+        percent: u8,
+        version: Option<String>,
+    },
+    Installed {
+        version: String,
+    },
     /// The bundle is not one for this box.
     Refused(String),
     Failed(String),
 }
 
 impl Report {
-    /// Whether nothing more will come.
-    pub(super) fn is_final(&self) -> bool {
-        !matches!(self, Self::Installing { .. })
-    }
-
     fn parse(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ')?;
         Some(match word {
@@ -58,9 +64,11 @@ pub(super) struct Slot {
     pub(super) is_proved: bool,
 }
 
-/// How far an installation is, when there was one since the box started.
-pub(super) fn install(reports: &Path) -> Option<Report> {
-    Report::parse(&line(&reports.join(INSTALL))?)
+/// How far the installation of that wish is, when somebody works on it.
+pub(super) fn install(reports: &Path, id: Uuid) -> Option<Report> {
+    let line = line(&reports.join(INSTALL))?;
+    let (named, report) = line.split_once(' ')?;
+    if Uuid::try_parse(named).is_ok_and(|named| named == id) { Report::parse(report) } else { None }
 }
 
 /// The slot that runs, once the system has looked.
@@ -77,7 +85,7 @@ pub(super) fn slot(reports: &Path) -> Option<Slot> {
 
 /// The `VERSION_ID` of an os-release(5) file.
 pub(super) fn version(release: &Path) -> Option<String> {
-    let bytes = durable::read_small_file(release, MAX_BYTES).ok()?;
+    let bytes = durable::read_small_file(release, MAX_RELEASE_BYTES).ok()?;
     let text = std::str::from_utf8(&bytes).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix("VERSION_ID="))?;
     Some(value.trim_matches('"').to_owned())
@@ -99,7 +107,10 @@ mod tests {
             ("installing 0", Some(Report::Installing { percent: 0, version: None })),
             ("installing 40 0.2.0", Some(Report::Installing { percent: 40, version: version("0.2.0") })),
             ("installed 0.2.0", Some(Report::Installed { version: "0.2.0".to_owned() })),
-            ("refused signature verification failed", Some(Report::Refused("signature verification failed".to_owned()))),
+            (
+                "refused signature verification failed",
+                Some(Report::Refused("signature verification failed".to_owned())),
+            ),
             ("failed no room", Some(Report::Failed("no room".to_owned()))),
             ("installing 101", None),
             ("installing", None),
@@ -111,10 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_of_the_wish_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let [this, other] = [1, 2].map(Uuid::from_u128);
+        std::fs::write(folder.path().join(INSTALL), format!("{this} installed 0.2.0\n")).unwrap();
+        assert_eq!(install(folder.path(), this), Some(Report::Installed { version: "0.2.0".to_owned() }));
+        assert_eq!(install(folder.path(), other), None);
+    }
+
+    #[test]
     fn a_slot_is_one_of_two() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(slot(folder.path()), None);
-        for (line, expected) in [("A proved\n", Some(("A", true))), ("B trial\n", Some(("B", false))), ("C proved", None)] {
+        for (line, expected) in
+            [("A proved\n", Some(("A", true))), ("B trial\n", Some(("B", false))), ("C proved", None)]
+        {
             std::fs::write(folder.path().join(SLOT), line).unwrap();
             let found = slot(folder.path());
             assert_eq!(found.as_ref().map(|slot| (slot.name.as_str(), slot.is_proved)), expected, "{line}");

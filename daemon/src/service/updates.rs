@@ -4,50 +4,49 @@
 //! | File | Made by | |
 //! |---|---|---|
 //! | `FOLDER/bundle.raucb` | this | the bundle, whole; goes when it is installed or refused |
-//! | `REQUESTS/install`, `REQUESTS/restart` | this | wishes; systemd starts coffer-update and coffer-restart for them |
+//! | `REQUESTS/install` | this | a wish: `ID`, or `ID VERSION` when nothing but that version may be installed |
+//! | `REQUESTS/restart` | this | another |
 //! | `REPORTS/install`, `REPORTS/slot` | the system | see [`super::update_reports`] |
 //!
-//! Requests lie in memory: what a power cut interrupts is not begun again by itself.
+//! systemd starts coffer-update and coffer-restart for wishes. Who fulfils one takes it away after the first report.
+//! Wishes lie in memory: what a power cut interrupts is not begun again by itself.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use coffer_api::{
-    DeviceUpdate, DeviceUpdateState as State, UpdateFailure, UpdateFailureCode as Code, UpdateOutcome as Outcome,
-};
-use futures_util::{Stream, StreamExt};
+use coffer_api::{DeviceUpdate, DeviceUpdateState as State, PastUpdate, UpdateFailureCode as Code, UpdateOutcome};
+use futures_util::Stream;
 use log::{info, warn};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::Error;
 use super::audit::Context;
 use super::common::Common;
-use super::transfer::{BodyError, SILENCE_LIMIT};
-use super::update_history::History;
+use super::transfer::BodyError;
+use super::update_history::{End, History};
+use super::update_intake::{self as intake, Room};
 use super::update_reports::{self as reports, Report};
-use super::vault::{Vault, blocking};
+use super::vault::{Vault, blocking, to_its_end};
 use crate::model::event::Event;
-use crate::storage::update_channel::{Offer, UpdateChannel};
-use crate::storage::{capacity, durable};
+use crate::repo::audit::Outcome;
+use crate::repo::sealing_jobs;
+use crate::storage::durable;
+use crate::storage::update_channel::{Offer, UpdateChannel, release};
 
-/// The largest bundle: the image has at most 140 MB, packed.
-pub(crate) const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
-/// What stays free beside a bundle, where keys and connections are kept, too.
-const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
-/// What every bundle begins with: it is a squashfs (RAUC's manual, "Bundle Formats").
-const MAGIC: &[u8] = b"hsqs";
 /// How long the system may take to begin.
-const BEGUN_WITHIN: Duration = Duration::from_secs(30);
-/// How often a report is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const BEGUN_WITHIN: Duration = Duration::from_secs(15);
+/// How long it may take to install one; coffer-update.service gives it less.
+const INSTALLED_WITHIN: Duration = Duration::from_mins(70);
+/// How often reports are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-const BUNDLE: &str = "bundle.raucb";
-const INCOMING: &str = "incoming";
 const INSTALL: &str = "install";
 const RESTART: &str = "restart";
 
@@ -80,21 +79,16 @@ pub(crate) struct Updates {
 struct Arriving {
     received_bytes: u64,
     size_bytes: Option<u64>,
-    /// All of it is here, and the system was asked to install it.
-    is_handed_over: bool,
+    /// Set once all of it is here: what the system's reports name.
+    id: Option<Uuid>,
 }
 
 /// Whoever holds it is the only one. Dropped, it makes room again.
 struct Turn(Arc<Updates>);
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *self.0.arriving() = None;
-    }
-}
-
 impl Updates {
-    /// Of the box of that vault. Follows an installation that goes on already, after the daemon was restarted.
+    /// Of the box of that vault. Follows an installation that goes on already, after the daemon was restarted. Blocks for a
+    /// moment.
     pub(crate) fn start(
         vault: Arc<Vault>,
         common: Common,
@@ -104,215 +98,171 @@ impl Updates {
         let channel = channel.map(Arc::new);
         let updates = Arc::new(Self { vault, common, paths, channel, arriving: Mutex::default() });
         if let Some(paths) = updates.paths.clone()
-            && reports::install(&paths.reports).is_some_and(|report| !report.is_final())
-            && let Some(turn) = updates.take_turn(None)
+            && let Some(turn) = updates.take_turn()
         {
-            turn.0.hand_over(&turn);
-            tokio::spawn(async move { turn.0.follow(&paths).await });
+            turn.go_on(paths);
         }
         updates
     }
 
-    /// How things stand. Looks at files.
+    /// How things stand.
     pub(crate) async fn look(self: &Arc<Self>) -> Result<DeviceUpdate, Error> {
         let (this, paths) = (Arc::clone(self), self.paths()?.clone());
-        blocking("updates", move || Ok(this.describe(&paths))).await
+        blocking("looking at updates", move || Ok(this.describe(&paths))).await
     }
 
     /// Takes a bundle in, and has it installed; gives how things stand when the system has begun.
     pub(crate) async fn install(
         self: &Arc<Self>,
         size_bytes: Option<u64>,
-        body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
+        body: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
         context: Context,
     ) -> Result<DeviceUpdate, Error> {
-        let paths = self.paths()?.clone();
-        let turn = self.begin(&paths, size_bytes)?;
-        let received = receive(&paths, &turn, body).await;
-        self.settle_arrival(&paths, received).await?;
-        self.vault.note(&context, "device.update_asked").await;
-        self.request_install(paths, turn).await
-    }
-
-    /// Fetches what the channel offers, and has it installed. Nothing is done when that runs already.
-    pub(crate) async fn install_from_channel(self: &Arc<Self>, context: Context) -> Result<DeviceUpdate, Error> {
-        let paths = self.paths()?.clone();
-        let channel = Arc::clone(self.channel.as_ref().ok_or(Error::NotFound("channel of updates"))?);
-        let turn = self.begin(&paths, None)?;
-        let asked = Arc::clone(&channel);
-        let offer = blocking("asking the channel", move || asked.offer().map_err(Error::Channel)).await?;
-        if Some(&offer.version) == reports::version(&paths.release).as_ref() {
-            drop(turn);
-            return self.look().await;
-        }
-        self.check_room(&paths, Some(offer.size_bytes))?;
-        self.vault.note(&context, "device.update_asked").await;
-        let (this, place) = (Arc::clone(self), paths.clone());
-        // The reply need not wait for a hundred megabytes.
-        tokio::spawn(async move {
-            let (fetcher, target) = (Arc::clone(&turn.0), place.clone());
-            let fetched = blocking("fetching an update", move || fetcher.fetch(&channel, &offer, &target)).await;
-            let installed = match this.settle_arrival(&place, fetched).await {
-                Ok(()) => this.request_install(place, turn).await.map(drop),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = installed {
-                warn!(error:% = error; "the channel's update was not installed");
+        let this = Arc::clone(self);
+        // Who hangs up must not leave a bundle behind of which nobody knows whether it is being installed.
+        to_its_end(async move {
+            let paths = this.paths()?;
+            let (turn, room) = this.begin(paths, &context).await?;
+            if let Some(size_bytes) = size_bytes {
+                room.check(size_bytes)?;
+                this.expect(size_bytes);
             }
-        });
-        blocking("updates", { let this = Arc::clone(self); move || Ok(this.describe(&paths)) }).await
-    }
-
-    /// Restarts the box: on the slot that was written last, when there is one to be tried.
-    pub(crate) async fn restart(self: &Arc<Self>, context: Context) -> Result<(), Error> {
-        let paths = self.paths()?;
-        if self.arriving().is_some() {
-            return Err(Error::UpdateRunning);
-        }
-        self.refuse_while_writing()?;
-        self.vault.note(&context, "device.restart_asked").await;
-        self.ask(paths, RESTART).await
-    }
-
-    fn begin(self: &Arc<Self>, paths: &UpdatePaths, size_bytes: Option<u64>) -> Result<Turn, Error> {
-        self.refuse_while_writing()?;
-        self.check_room(paths, size_bytes)?;
-        self.take_turn(size_bytes).ok_or(Error::UpdateRunning)
-    }
-
-    /// A restart in the middle of them would be the end of uploads that cannot be resumed.
-    fn refuse_while_writing(&self) -> Result<(), Error> {
-        match self.vault.unlocked() {
-            Some(unlocked) if unlocked.store.blobs.is_writing() => Err(Error::UploadsRunning),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_room(&self, paths: &UpdatePaths, size_bytes: Option<u64>) -> Result<(), Error> {
-        let Some(size_bytes) = size_bytes else { return Ok(()) };
-        if size_bytes > MAX_BUNDLE_BYTES {
-            return Err(Error::UploadTooLong { limit_bytes: MAX_BUNDLE_BYTES });
-        }
-        let free = capacity::free_bytes(&paths.folder).map_err(|error| Error::storage("looking for room", error))?;
-        // What is there of an earlier one is replaced.
-        let freed = std::fs::metadata(paths.folder.join(BUNDLE)).map_or(0, |metadata| metadata.len());
-        if size_bytes + RESERVE_BYTES > free + freed { Err(Error::StorageFull) } else { Ok(()) }
-    }
-
-    fn take_turn(self: &Arc<Self>, size_bytes: Option<u64>) -> Option<Turn> {
-        let mut arriving = self.arriving();
-        if arriving.is_some() {
-            return None;
-        }
-        *arriving = Some(Arriving { received_bytes: 0, size_bytes, is_handed_over: false });
-        Some(Turn(Arc::clone(self)))
-    }
-
-    /// Whatever did not arrive whole is removed.
-    async fn settle_arrival(&self, paths: &UpdatePaths, received: Result<(), Error>) -> Result<(), Error> {
-        let (incoming, bundle) = (paths.folder.join(INCOMING), paths.folder.join(BUNDLE));
-        blocking("keeping an update", move || {
-            let kept = received.and_then(|()| {
-                durable::rename(&incoming, &bundle).map_err(|error| Error::storage("keeping an update", error))
-            });
-            if kept.is_err() {
-                durable::remove_file(&incoming).map_err(|error| Error::storage("removing half an update", error))?;
-            }
-            kept
+            intake::receive(&paths.folder, room, body, |bytes| this.count(bytes)).await?;
+            turn.hand_over(paths.clone(), None, context).await
         })
         .await
     }
 
-    fn fetch(&self, channel: &UpdateChannel, offer: &Offer, paths: &UpdatePaths) -> Result<(), Error> {
-        let mut file = create(&paths.folder.join(INCOMING))?;
-        let fetched = channel.fetch(offer, &mut |bytes| {
-            file.write_all(bytes)?;
-            self.count(bytes.len());
-            Ok(())
-        });
-        fetched.map_err(Error::Channel)?;
-        file.sync_all().map_err(|error| Error::storage("writing an update", error))
-    }
-
-    async fn request_install(self: &Arc<Self>, paths: UpdatePaths, turn: Turn) -> Result<DeviceUpdate, Error> {
-        self.hand_over(&turn);
-        self.tell();
-        // An older report must not be taken for this one's: the system writes another when it begins.
-        let before = reports::install(&paths.reports);
-        self.ask(&paths, INSTALL).await?;
-        let begun = timeout(BEGUN_WITHIN, async {
-            while reports::install(&paths.reports) == before && self.is_asked(&paths) {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        });
-        if begun.await.is_err() {
-            self.take_back(&paths).await?;
-            return Err(Error::UpdaterUnavailable);
-        }
-        let (this, place) = (Arc::clone(self), paths.clone());
-        tokio::spawn(async move {
-            this.follow(&place).await;
-            drop(turn);
-            this.tell();
-        });
+    /// Fetches what the channel offers, and has it installed, when that is newer than what runs.
+    pub(crate) async fn install_from_channel(self: &Arc<Self>, context: Context) -> Result<DeviceUpdate, Error> {
         let this = Arc::clone(self);
-        blocking("updates", move || Ok(this.describe(&paths))).await
+        to_its_end(async move {
+            let paths = this.paths()?;
+            let channel = this.channel.as_ref().ok_or(Error::NotFound("channel of updates"))?;
+            let (turn, room) = this.begin(paths, &context).await?;
+            let asked = Arc::clone(channel);
+            let offer = aside(move || asked.offer().map_err(Error::Channel)).await?;
+            // An old bundle is signed as well as a new one, and whoever runs the channel need not be who signs.
+            if release(&offer.version) > reports::version(&paths.release).and_then(|version| release(&version)) {
+                room.check(offer.size_bytes)?;
+                this.expect(offer.size_bytes);
+                // The reply need not wait for a hundred megabytes.
+                tokio::spawn(turn.fetch(paths.clone(), Arc::clone(channel), offer, context));
+            } else {
+                drop(turn);
+            }
+            this.look().await
+        })
+        .await
     }
 
-    /// Waits for the last report, and writes down how it went.
-    async fn follow(self: &Arc<Self>, paths: &UpdatePaths) {
-        let mut seen = None;
+    /// Restarts the box: on the slot that was written last, when there is one to be tried.
+    pub(crate) async fn restart(&self, context: Context) -> Result<(), Error> {
+        let paths = self.paths()?;
+        if self.arriving().is_some() {
+            return Err(Error::UpdateRunning);
+        }
+        self.refuse_while_busy().await?;
+        self.vault.note(&context, "device.restart_asked").await;
+        ask(paths, RESTART, String::new()).await
+    }
+
+    async fn begin(self: &Arc<Self>, paths: &UpdatePaths, context: &Context) -> Result<(Turn, Room), Error> {
+        self.refuse_while_busy().await?;
+        let turn = self.take_turn().ok_or(Error::UpdateRunning)?;
+        let paths = paths.clone();
+        let room = blocking("making room for an update", move || {
+            // The other slot is the only one yet that is known to start.
+            if reports::slot(&paths.reports).is_some_and(|slot| !slot.is_proved) {
+                return Err(Error::UpdateRunning);
+            }
+            intake::clear(&paths.folder)?;
+            Room::look(&paths.folder)
+        });
+        let room = room.await?;
+        self.vault.note(context, "device.update_asked").await;
+        self.tell();
+        Ok((turn, room))
+    }
+
+    /// A restart in the middle of it would be the end of uploads that cannot be resumed, and of a pass over sealed files.
+    async fn refuse_while_busy(&self) -> Result<(), Error> {
+        let Some(lease) = self.vault.unlocked().and_then(|unlocked| unlocked.lease().ok()) else { return Ok(()) };
+        if lease.store().database.read(sealing_jobs::running).await?.is_some() {
+            return Err(Error::JobRunning);
+        }
+        if lease.store().blobs.is_writing() { Err(Error::UploadsRunning) } else { Ok(()) }
+    }
+
+    fn take_turn(self: &Arc<Self>) -> Option<Turn> {
+        let mut arriving = self.arriving();
+        if arriving.is_some() {
+            return None;
+        }
+        *arriving = Some(Arriving { received_bytes: 0, size_bytes: None, id: None });
+        Some(Turn(Arc::clone(self)))
+    }
+
+    /// So much is to come.
+    fn expect(&self, size_bytes: u64) {
+        if let Some(arriving) = self.arriving().as_mut() {
+            arriving.size_bytes = Some(size_bytes);
+        }
+    }
+
+    /// So much more has come.
+    fn count(&self, bytes: usize) {
+        let mut is_news = false;
+        if let Some(arriving) = self.arriving().as_mut() {
+            let before = arriving.percent();
+            arriving.received_bytes += bytes as u64;
+            is_news = arriving.percent() != before;
+        }
+        if is_news {
+            self.tell();
+        }
+    }
+
+    /// All of it is here; the system knows it by that id.
+    fn set_id(&self, id: Uuid) {
+        if let Some(arriving) = self.arriving().as_mut() {
+            arriving.id = Some(id);
+        }
+    }
+
+    /// Tells of every report, until one says how it ended; gives that, and the version.
+    async fn last_report(&self, paths: &UpdatePaths, id: Uuid) -> (Option<String>, End) {
+        let (mut seen, mut known) = (None, None);
         loop {
-            let report = reports::install(&paths.reports);
+            let folder = paths.reports.clone();
+            let looked = blocking("looking at reports", move || Ok(reports::install(&folder, id))).await;
+            let report = looked.ok().flatten();
             if report != seen {
                 self.tell();
                 seen.clone_from(&report);
             }
-            if let Some(last) = report.filter(Report::is_final) {
-                let (this, paths) = (Arc::clone(self), paths.clone());
-                drop(tokio::task::spawn_blocking(move || this.write_down(&paths, &last)).await);
-                return;
+            match report {
+                Some(Report::Installed { version }) => return (Some(version), End::Installed),
+                Some(Report::Refused(why)) => return (known, End::Failed { code: Code::BundleRefused, why }),
+                Some(Report::Failed(why)) => return (known, End::Failed { code: Code::InstallFailed, why }),
+                Some(Report::Installing { version, .. }) => known = version.or(known),
+                None => {}
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    fn write_down(&self, paths: &UpdatePaths, last: &Report) {
-        let (version, outcome) = match last {
-            Report::Installed { version } => (version.as_str(), Outcome::Installed),
-            Report::Refused(why) | Report::Failed(why) => {
-                warn!(why; "the update was not installed");
-                ("unknown", Outcome::Failed)
-            }
-            Report::Installing { .. } => return,
-        };
-        let slot = reports::slot(&paths.reports);
-        let from = reports::version(&paths.release).unwrap_or_default();
-        History::new(&paths.folder).add(version, (&from, slot.as_ref()), self.common.clock.now(), outcome);
-        info!(outcome:? = outcome, version; "an update has ended");
-        if let Err(error) = durable::remove_file(&paths.folder.join(BUNDLE)) {
-            warn!(error:% = error; "the bundle was not removed");
-        }
-    }
-
     fn describe(&self, paths: &UpdatePaths) -> DeviceUpdate {
         let slot = reports::slot(&paths.reports);
-        let report = reports::install(&paths.reports);
+        let history = History::new(&paths.folder).settle(slot.as_ref());
         let arriving = *self.arriving();
-        let (state, percent, failure) = match (arriving, &report) {
-            (Some(arriving), _) if !arriving.is_handed_over => (State::Receiving, arriving.percent(), None),
-            (_, Some(Report::Installing { percent, .. })) => (State::Installing, Some(*percent), None),
-            (Some(_), _) => (State::Installing, Some(0), None),
-            (None, Some(Report::Installed { .. })) => (State::Installed, None, None),
-            (None, Some(Report::Refused(why))) => (State::Failed, None, Some(refused(why))),
-            (None, Some(Report::Failed(why))) => (State::Failed, None, Some(failed(why))),
-            (None, None) if paths.folder.join(BUNDLE).exists() => (State::Failed, None, Some(interrupted())),
-            (None, None) => (State::Idle, None, None),
-        };
-        let offered_version = match report {
-            Some(Report::Installing { version, .. }) => version,
-            Some(Report::Installed { version }) => Some(version),
-            Some(Report::Refused(_) | Report::Failed(_)) | None => None,
+        let (state, percent, offered_version) = match arriving {
+            None => (how_it_went(history.first()), None, None),
+            Some(Arriving { id: Some(id), .. }) => match reports::install(&paths.reports, id) {
+                Some(Report::Installing { percent, version }) => (State::Installing, Some(percent), version),
+                _ended_or_not_begun => (State::Installing, None, None),
+            },
+            Some(arriving) => (State::Receiving, arriving.percent(), None),
         };
         DeviceUpdate {
             version: reports::version(&paths.release).unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
@@ -322,43 +272,7 @@ impl Updates {
             state,
             percent,
             offered_version,
-            failure,
-            history: History::new(&paths.folder).settle(slot.as_ref()),
-        }
-    }
-
-    async fn ask(&self, paths: &UpdatePaths, wish: &'static str) -> Result<(), Error> {
-        let path = paths.requests.join(wish);
-        blocking("asking the system", move || {
-            durable::write_file(&path, b"").map_err(|error| Error::storage("asking the system", error))
-        })
-        .await
-    }
-
-    /// Whether the wish still lies there: who fulfils it removes it when he is done.
-    fn is_asked(&self, paths: &UpdatePaths) -> bool {
-        paths.requests.join(INSTALL).exists()
-    }
-
-    async fn take_back(&self, paths: &UpdatePaths) -> Result<(), Error> {
-        let files = [paths.requests.join(INSTALL), paths.folder.join(BUNDLE)];
-        blocking("taking a wish back", move || {
-            files.iter().try_for_each(|file| {
-                durable::remove_file(file).map_err(|error| Error::storage("taking a wish back", error))
-            })
-        })
-        .await
-    }
-
-    fn hand_over(&self, _: &Turn) {
-        if let Some(arriving) = self.arriving().as_mut() {
-            arriving.is_handed_over = true;
-        }
-    }
-
-    fn count(&self, bytes: usize) {
-        if let Some(arriving) = self.arriving().as_mut() {
-            arriving.received_bytes += bytes as u64;
+            history,
         }
     }
 
@@ -375,6 +289,134 @@ impl Updates {
     }
 }
 
+impl Turn {
+    /// After a start of the daemon: what the system installs is followed, and what nobody installs any more has ended.
+    fn go_on(self, paths: UpdatePaths) {
+        // In this order: whoever takes a wish away has reported before.
+        let was_waiting = take_back(&paths);
+        let Some(id) = History::new(&paths.folder).open() else {
+            if let Err(error) = intake::clear(&paths.folder) {
+                warn!(error:% = error; "half an update was not removed");
+            }
+            return;
+        };
+        if !was_waiting && reports::install(&paths.reports, id).is_some() {
+            self.0.set_id(id);
+            tokio::spawn(self.follow(paths, id, Context::default()));
+        } else {
+            let end = End::Failed { code: Code::Interrupted, why: String::new() };
+            tokio::spawn(self.end(paths, None, end, Context::default()));
+        }
+    }
+
+    async fn fetch(self, paths: UpdatePaths, channel: Arc<UpdateChannel>, offer: Offer, context: Context) {
+        let version = offer.version.clone();
+        let (updates, folder) = (Arc::clone(&self.0), paths.folder.clone());
+        let fetched = aside(move || intake::fetch(&folder, &channel, &offer, |bytes| updates.count(bytes))).await;
+        match fetched {
+            Ok(()) => {
+                if let Err(error) = self.hand_over(paths, Some(version), context).await {
+                    warn!(error:% = error; "the channel's update was not installed");
+                }
+            }
+            Err(error) => {
+                let why = match error {
+                    Error::Channel(cause) => cause.to_string(),
+                    Error::StorageFull => "there is no room on the card".to_owned(),
+                    other => other.to_string(),
+                };
+                let end = End::Failed { code: Code::NotReceived, why };
+                match self.begin(&paths).await {
+                    Ok(_id) => self.end(paths, Some(version), end, context).await,
+                    Err(error) => warn!(error:% = error; "the channel's update did not arrive"),
+                }
+            }
+        }
+    }
+
+    /// Has the system install the bundle; gives how things stand when it has begun.
+    async fn hand_over(
+        self,
+        paths: UpdatePaths,
+        version: Option<String>,
+        context: Context,
+    ) -> Result<DeviceUpdate, Error> {
+        let updates = Arc::clone(&self.0);
+        let id = self.begin(&paths).await?;
+        let wish = version.map_or_else(|| id.to_string(), |version| format!("{id} {version}"));
+        let begun = match ask(&paths, INSTALL, wish).await {
+            Ok(()) => wait_for_the_system(&paths).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = begun {
+            let undone = blocking("taking an update back", move || {
+                History::new(&paths.folder).take_back();
+                intake::clear(&paths.folder)
+            });
+            undone.await?;
+            return Err(error);
+        }
+        tokio::spawn(self.follow(paths, id, context));
+        updates.look().await
+    }
+
+    /// Writes down that an update is about to be installed.
+    async fn begin(&self, paths: &UpdatePaths) -> Result<Uuid, Error> {
+        let (id, now, paths) = (self.0.common.ids.next(), self.0.common.clock.now(), paths.clone());
+        let begun = blocking("writing the history of updates", move || {
+            let from_version = reports::version(&paths.release).unwrap_or_default();
+            History::new(&paths.folder).begin(id, &from_version, reports::slot(&paths.reports).as_ref(), now);
+            Ok(())
+        });
+        begun.await?;
+        self.0.set_id(id);
+        self.0.tell();
+        Ok(id)
+    }
+
+    /// Waits for the last report.
+    async fn follow(self, paths: UpdatePaths, id: Uuid, context: Context) {
+        let reported = timeout(INSTALLED_WITHIN, self.0.last_report(&paths, id)).await;
+        let (version, end) = reported.unwrap_or_else(|_| {
+            let why = "the system did not say how it went".to_owned();
+            (None, End::Failed { code: Code::InstallFailed, why })
+        });
+        self.end(paths, version, end, context).await;
+    }
+
+    /// Writes down how it went, and makes room for the next one.
+    async fn end(self, paths: UpdatePaths, version: Option<String>, end: End, context: Context) {
+        let updates = &self.0;
+        let (outcome, detail) = match &end {
+            End::Failed { code, why } => {
+                warn!(code:? = code, why; "the update was not installed");
+                (Outcome::Failed, why.clone())
+            }
+            End::Installed | End::OnTrial | End::Proved | End::FellBack => {
+                info!(version:? = version; "an update was installed, and waits for a restart");
+                (Outcome::Success, version.clone().unwrap_or_default())
+            }
+        };
+        let written = blocking("writing the history of updates", move || {
+            History::new(&paths.folder).end(version.as_deref(), end);
+            intake::clear(&paths.folder)
+        });
+        if let Err(error) = written.await {
+            warn!(error:% = error; "the bundle was not removed");
+        }
+        let box_id = updates.vault.device().id();
+        let entry = updates.common.auditor.entry(&context, "device.update_changed", outcome, Some(box_id));
+        updates.vault.write_down(updates.vault.unlocked().as_deref(), entry.with_detail(detail)).await;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.arriving() = None;
+        self.0.tell();
+    }
+}
+
 impl Arriving {
     fn percent(&self) -> Option<u8> {
         let size_bytes = self.size_bytes.filter(|size| *size > 0)?;
@@ -382,65 +424,55 @@ impl Arriving {
     }
 }
 
-/// Writes a body to the file of what is not whole yet, and looks whether it may be a bundle.
-async fn receive(
-    paths: &UpdatePaths,
-    turn: &Turn,
-    body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
-) -> Result<(), Error> {
-    let incoming = paths.folder.join(INCOMING);
-    let mut file = blocking("writing an update", { let incoming = incoming.clone(); move || create(&incoming) }).await?;
-    let mut body = std::pin::pin!(body);
-    let mut received_bytes = 0;
-    while let Some(frame) = timeout(SILENCE_LIMIT, body.next()).await.map_err(|_| Error::RequestTimeout)? {
-        let frame = frame.map_err(|BodyError| Error::UploadCutShort)?;
-        received_bytes += frame.len() as u64;
-        if received_bytes > MAX_BUNDLE_BYTES {
-            return Err(Error::UploadTooLong { limit_bytes: MAX_BUNDLE_BYTES });
-        }
-        turn.0.count(frame.len());
-        file = blocking("writing an update", move || {
-            file.write_all(&frame).map_err(|error| Error::storage("writing an update", error))?;
-            Ok(file)
-        })
-        .await?;
+/// What the last update tells, while none is on its way.
+fn how_it_went(last: Option<&PastUpdate>) -> State {
+    match last.map(|last| last.outcome) {
+        Some(UpdateOutcome::Installed) => State::Installed,
+        Some(UpdateOutcome::Failed) => State::Failed,
+        Some(UpdateOutcome::OnTrial | UpdateOutcome::Proved | UpdateOutcome::FellBack) | None => State::Idle,
     }
-    blocking("writing an update", move || {
-        file.sync_all().map_err(|error| Error::storage("writing an update", error))?;
-        if is_bundle(&incoming).map_err(|error| Error::storage("reading an update", error))? {
-            Ok(())
-        } else {
-            Err(Error::field("body", "this is not an update bundle (.raucb)"))
-        }
+}
+
+/// Lays a wish down, whole.
+async fn ask(paths: &UpdatePaths, wish: &'static str, words: String) -> Result<(), Error> {
+    let path = paths.requests.join(wish);
+    blocking("asking the system", move || {
+        durable::replace_file(&path, words.as_bytes()).map_err(|error| Error::storage("asking the system", error))
     })
     .await
 }
 
-fn create(path: &Path) -> Result<File, Error> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    opened.map_err(|error| Error::storage("writing an update", error))
+/// Until the wish was taken away. When nobody does, it is taken back.
+async fn wait_for_the_system(paths: &UpdatePaths) -> Result<(), Error> {
+    let wish = paths.requests.join(INSTALL);
+    let taken = timeout(BEGUN_WITHIN, async {
+        while wish.exists() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    });
+    // It may be taken away at the last moment.
+    if taken.await.is_ok() || !take_back(paths) { Ok(()) } else { Err(Error::UpdaterUnavailable) }
 }
 
-fn is_bundle(path: &Path) -> io::Result<bool> {
-    let mut magic = [0; MAGIC.len()];
-    match File::open(path)?.read_exact(&mut magic) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-        read => read.map(|()| magic == *MAGIC),
+/// Whether the wish was there still. It lies in memory.
+fn take_back(paths: &UpdatePaths) -> bool {
+    match fs::remove_file(paths.requests.join(INSTALL)) {
+        Ok(()) => true,
+        Err(error) => {
+            if error.kind() != ErrorKind::NotFound {
+                warn!(error:% = error; "what the system was asked for was not taken back");
+            }
+            false
+        }
     }
 }
 
-fn refused(why: &str) -> UpdateFailure {
-    failure(Code::BundleRefused, format!("The bundle was refused: {why}."), "Fetch it again. It has to be one for this kind of box, signed by whoever made its image.")
-}
-
-fn failed(why: &str) -> UpdateFailure {
-    failure(Code::InstallFailed, format!("The other half of the card was not written: {why}."), "Try again. If it happens again, the card may be failing.")
-}
-
-fn interrupted() -> UpdateFailure {
-    failure(Code::Interrupted, "The box was restarted while the update was being installed.".to_owned(), "Install it again.")
-}
-
-fn failure(code: Code, happened: String, try_next: &str) -> UpdateFailure {
-    UpdateFailure { code, happened, try_next: try_next.to_owned() }
+/// Runs on a thread of its own, for which a daemon that ends does not wait: a server may be silent for long.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let failed = |error| Error::internal("fetching an update", error);
+    let (reply, answer) = oneshot::channel();
+    // Nobody waits any more when the daemon ends.
+    let run = move || drop(reply.send(work()));
+    thread::Builder::new().name("updates".to_owned()).spawn(run).map_err(|error| Error::internal("a thread", error))?;
+    answer.await.map_err(failed)?
 }

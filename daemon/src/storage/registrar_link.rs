@@ -87,10 +87,8 @@ impl RegistrarLink {
 /// Speaks https with whoever has a certificate from the roots that browsers trust, or from those in that PEM file; a whole
 /// exchange may take as long as `limit`.
 pub(super) fn agent(additional_roots: Option<&Path>, limit: Duration) -> io::Result<Agent> {
-    let mut roots: Vec<Certificate<'static>> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .map(|root| Certificate::from_der(root).to_owned())
-        .collect();
+    let mut roots: Vec<Certificate<'static>> =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     if let Some(path) = additional_roots {
         roots.extend(certificates(path)?);
     }
