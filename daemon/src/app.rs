@@ -83,7 +83,7 @@ use crate::service::thumbnails::{self, Thumbnails};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
 use crate::service::tunnel::Tunnel;
-use crate::service::updates::Updates;
+use crate::service::updates::{self, Updates};
 use crate::service::uploads::{self, Uploads};
 use crate::service::users::Users;
 use crate::service::variables::Variables;
@@ -163,7 +163,13 @@ async fn run(
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let link = registrar_link(options)?;
-    let vault = Vault::start(paths, common.clone(), Arc::new(device), given_key, chores(&common, &uploads, &reactions));
+    let vault = Vault::start(
+        paths,
+        common.clone(),
+        Arc::new(device),
+        given_key,
+        chores(options, &common, &uploads, &reactions),
+    );
     let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
     let reset = CancellationToken::new();
     let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
@@ -395,7 +401,7 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
 }
 
 /// What goes on by itself while the vault is unlocked.
-fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec<Chore> {
+fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
     let (thumbnails_bell, search_bell) = (reactions.thumbnails_bell.clone(), reactions.search_bell.clone());
     let auditor = common.auditor();
@@ -403,6 +409,7 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
     let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
     let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
+    let update_paths = options.update_paths();
     let (sweeps, faults, sealing_jobs) = (common.clone(), common.clone(), common.clone());
     vec![
         chore(move |lease| sweep::sweep(lease, sweeps.clone())),
@@ -418,6 +425,7 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
         chore(move |lease| Arc::clone(&deliveries).run(lease)),
         chore(move |lease| Arc::clone(&hook_programs).run(lease)),
         chore(move |lease| Arc::clone(&feed).forget_at_lock(lease)),
+        chore(move |lease| updates::forget_copies(lease, update_paths.clone())),
     ]
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn run(vault: &Path, secrets: Option<&Path>) -> Result<(), Failure> {
     journal::repair(&path).map_err(|error| unusable(&error))?;
     let connection = database::connect(&path).map_err(|error| unusable(&error))?;
     database::check_integrity(&connection).map_err(|error| unusable(&error))?;
-    if !repo::is_current(&connection).map_err(|error| unusable(&error))? {
+    if !repo::schema::is_current(&connection).map_err(|error| unusable(&error))? {
         return Err(Failure::Check("the vault was written by another version; check it with that one.".to_owned()));
     }
     let blobs = Blobs::new(vault);

@@ -35,17 +35,17 @@ pub(super) async fn look(
 /// Install an update: a signed bundle (`.raucb`), of at most 512 MiB.
 ///
 /// The reply comes when it is here and being verified. It is written to the half of the card that does not run, and tried
-/// at the next restart. Not while somebody uploads.
+/// at the next restart. Not while an update is on its way or on trial, somebody uploads, or sealed files are worked on.
 #[utoipa::path(post, path = "/device/update", tag = "device", security(("token" = [])),
     extensions(("x-action" = json!("manage_device"))),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
-    (status = 202, description = "it is being installed, or was refused: see `state`", body = DeviceUpdate),
+    (status = 202, description = "it is being installed, or has ended already: see `state`", body = DeviceUpdate),
     (status = 400, description = "the upload ended early", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "this is no image", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "the client fell silent", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "`update_running`, `uploads_running`: an update is on its way, or somebody uploads", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`update_running`, `uploads_running`, `job_running`: an update is on its way or on trial, somebody uploads, or sealed files are worked on", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "too large", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a bundle", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "`updater_unavailable`: the system does not install it", body = Problem, content_type = "application/problem+json"),
@@ -64,14 +64,14 @@ pub(super) async fn install(
     Ok((StatusCode::ACCEPTED, axum::Json(update)))
 }
 
-/// Install what the channel offers. Nothing is done when that runs already.
+/// Install what the channel offers. Nothing is done when that is not newer than what runs.
 #[utoipa::path(post, path = "/device/update/channel", tag = "device", security(("token" = [])),
     extensions(("x-action" = json!("manage_device"))), responses(
     (status = 202, description = "it is being fetched, or there is nothing newer: see `state`", body = DeviceUpdate),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "this is no image, or the box was told no channel", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "`update_running`, `uploads_running`: an update is on its way, or somebody uploads", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`update_running`, `uploads_running`, `job_running`: an update is on its way or on trial, somebody uploads, or sealed files are worked on", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "`channel_unavailable`: nothing came from the channel", body = Problem, content_type = "application/problem+json"),
     (status = 507, description = "no room on the card", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -83,14 +83,15 @@ pub(super) async fn install_from_channel(
     Ok((StatusCode::ACCEPTED, axum::Json(updates.install_from_channel(context).await?)))
 }
 
-/// Restart the box. An update that waits is tried with it. Not while somebody uploads.
+/// Restart the box. An update that waits is tried with it. Not while one is on its way, somebody uploads, or sealed files are
+/// worked on.
 #[utoipa::path(post, path = "/device/restart", tag = "device", security(("token" = [])),
     extensions(("x-action" = json!("manage_device"))), responses(
     (status = 202, description = "it is about to restart"),
     (status = 401, description = "not logged in", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "not an administrator", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "this is no image", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "`update_running`, `uploads_running`: an update is on its way, or somebody uploads", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`update_running`, `uploads_running`, `job_running`: an update is on its way, somebody uploads, or sealed files are worked on", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn restart(State(updates): State<Arc<Updates>>, visitor: Visitor) -> Result<StatusCode, Refusal> {
     let context = visitor.require(Action::ManageDevice).await?;

@@ -237,6 +237,10 @@ impl From<DatabaseError> for Error {
             DatabaseError::Busy => Self::Busy,
             DatabaseError::Full => Self::StorageFull,
             DatabaseError::Conflict => Self::NameTaken,
+            DatabaseError::Newer => {
+                let detail = "a newer version of this box has changed the vault; install that again".to_owned();
+                Self::StorageUnavailable { detail, source: None }
+            }
             DatabaseError::Refused("role") => Self::Forbidden,
             DatabaseError::Refused("owner") => Self::LastOwner,
             error @ (DatabaseError::Refused(_)

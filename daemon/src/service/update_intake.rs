@@ -17,7 +17,7 @@ use crate::storage::update_channel::{ChannelError, Offer, UpdateChannel};
 use crate::storage::{capacity, durable};
 
 /// The largest bundle: the image has at most 140 MB, packed.
-const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
+pub(super) const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 /// What stays free beside a bundle, where keys and connections are kept, too.
 const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 /// How long a whole upload may take.

@@ -30,18 +30,20 @@ use super::Error;
 use super::audit::Context;
 use super::common::Common;
 use super::transfer::BodyError;
+use super::unlocked::Lease;
 use super::update_history::{End, History};
-use super::update_intake::{self as intake, Room};
+use super::update_intake::{self as intake, MAX_BUNDLE_BYTES, Room};
 use super::update_reports::{self as reports, Report};
 use super::vault::{Vault, blocking, to_its_end};
 use crate::model::event::Event;
 use crate::repo::audit::Outcome;
 use crate::repo::sealing_jobs;
+use crate::repo::store::Copies;
 use crate::storage::durable;
-use crate::storage::update_channel::{Offer, UpdateChannel, release};
+use crate::storage::update_channel::{ChannelError, Offer, UpdateChannel, release};
 
 /// How long the system may take to begin.
-const BEGUN_WITHIN: Duration = Duration::from_secs(15);
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take to install one; coffer-update.service gives it less.
 const INSTALLED_WITHIN: Duration = Duration::from_mins(70);
 /// How often reports are looked at.
@@ -144,6 +146,9 @@ impl Updates {
             let offer = aside(move || asked.offer().map_err(Error::Channel)).await?;
             // An old bundle is signed as well as a new one, and whoever runs the channel need not be who signs.
             if release(&offer.version) > reports::version(&paths.release).and_then(|version| release(&version)) {
+                if offer.size_bytes > MAX_BUNDLE_BYTES {
+                    return Err(Error::Channel(ChannelError::Document));
+                }
                 room.check(offer.size_bytes)?;
                 this.expect(offer.size_bytes);
                 // The reply need not wait for a hundred megabytes.
@@ -421,6 +426,21 @@ impl Arriving {
     fn percent(&self) -> Option<u8> {
         let size_bytes = self.size_bytes.filter(|size| *size > 0)?;
         u8::try_from(self.received_bytes.min(size_bytes) * 100 / size_bytes).ok()
+    }
+}
+
+/// The database from before a migration is kept until the next one. Copies from before that one go when the image that
+/// runs has proved itself: until then, the one from before could come back. A chore.
+pub(crate) async fn forget_copies(lease: Lease, paths: Option<UpdatePaths>) {
+    let forgotten = blocking("removing copies of the database", move || {
+        if paths.is_none_or(|paths| reports::slot(&paths.reports).is_some_and(|slot| slot.is_proved)) {
+            let removed = lease.store().remove_copies(Copies::AllButTheNewest);
+            removed.map_err(|error| Error::storage("removing copies of the database", error))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = forgotten.await {
+        warn!(error:% = error; "old copies of the database were not removed");
     }
 }
 

@@ -67,6 +67,8 @@ mod thumbnails;
 mod trash;
 mod tree;
 mod tunnel;
+mod update_channel;
+mod updates;
 mod uploads;
 mod variables;
 mod vault;
