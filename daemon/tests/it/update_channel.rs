@@ -136,7 +136,7 @@ fn a_channel_that_says_something_else_is_not_followed() {
     unavailable("302");
     channel.shows("/stable/coffer.json", 200, b"<html>");
     unavailable("document");
-    channel.shows("/stable/coffer.json", 200, &[b' '; 20_000]);
+    channel.shows("/stable/coffer.json", 200, &vec![b' '; 20_000]);
     unavailable("document");
     let offer = |bundle: &str, size_bytes: u64| {
         let offer = json!({ "version": "0.3.0", "bundle": bundle, "size_bytes": size_bytes, "sha256": "0".repeat(64) });

@@ -124,7 +124,7 @@ impl Image {
 
 /// Something that may be a bundle.
 pub(crate) fn bundle() -> Vec<u8> {
-    [b"hsqs".as_slice(), &[7; 100_000]].concat()
+    [b"hsqs".as_slice(), &vec![7; 100_000]].concat()
 }
 
 fn install(daemon: &Daemon, bundle: &[u8]) -> Reply {
