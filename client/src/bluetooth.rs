@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::{
     info::Info,
     link::{Found, Incoming, Link, MAX_WAITING, Outgoing, Radio, RadioError},
+    visit::name_on_air,
 };
 
 const SERVICE: Uuid = uuid(0x00);
@@ -108,12 +109,16 @@ impl Bluetooth {
     /// The name of a box that advertises now; none of what does not, or is no box.
     async fn name_of(&self, address: Address) -> bluer::Result<Option<String>> {
         let device = self.adapter.device(address)?;
-        let is_box = device.uuids().await?.is_some_and(|uuids| uuids.contains(&SERVICE));
         // BlueZ also lists what it remembers; only what is on the air has a strength.
-        if !is_box || device.rssi().await?.is_none() {
+        if device.rssi().await?.is_none() {
             return Ok(None);
         }
-        Ok(Some(device.name().await?.unwrap_or_else(|| address.to_string())))
+        let (uuids, name) = (device.uuids().await?.unwrap_or_default(), device.name().await?);
+        // Once BlueZ has read a table it takes no UUIDs from adverts, and it forgets the table with the connection: of a box
+        // that was visited a moment ago the name is left.
+        let is_called_so = || name.as_deref().is_some_and(|name| name_on_air(name).as_deref() == Some(name));
+        let is_box = uuids.contains(&SERVICE) || (uuids.is_empty() && is_called_so());
+        Ok(is_box.then(|| name.unwrap_or_else(|| address.to_string())))
     }
 
     async fn open_link(&mut self, address: Address) -> Result<(Info, Link), RadioError> {

@@ -22,6 +22,8 @@ use crate::{
 const MAX_PASSWORDS: u32 = 3;
 /// Somebody waits so long in all for the box to look at a password again. When it asks for more, he is told and decides.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The box computes the key from the password, which is made to be slow, mounts the vault, and repairs what a power cut left.
+const UNLOCK_PATIENCE: Duration = Duration::from_mins(2);
 /// The box erases the slots first, and answers when all the rest is forgotten, too.
 const RESET_PATIENCE: Duration = Duration::from_secs(100);
 
@@ -217,7 +219,7 @@ async fn offer<R: Radio, D: Dialogue>(
     let op = ControlRequest::Unlock { master_password };
     let mut patience = LONGEST_PAUSE;
     loop {
-        let answered = session.request(Channel::Control, &op).await;
+        let answered = session.request_within(UNLOCK_PATIENCE, Channel::Control, &op).await;
         let Err(Trouble::Failed(failure)) = &answered else { return answered };
         // A box that asks for no time at all is waited for, too: it must not be asked without end.
         let pause = failure.retry_after_s.map(|seconds| Duration::from_secs(u64::from(seconds).max(1)));

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Passphrase(Passphrase),
     /// Read everything in a vault back that somebody mounted with gocryptfs, and tell what is lost. Changes no file.
     Check(Check),
+    /// Write all files of a vault out that somebody mounted with gocryptfs, opened, or sealed as Storm Cloud seals them.
+    Export(Export),
     /// Work on sealed files, through the running daemon: seal what is not sealed, give it other keys, look whether it opens.
     Encrypt(Encrypt),
     /// Run the hook programs for the event on standard input. For systemd: see coffer-hooks@.service.
@@ -160,6 +162,23 @@ pub(crate) struct Check {
     /// length of a sealed content is looked at.
     #[arg(long, value_name = "DIR")]
     pub(crate) secrets: Option<PathBuf>,
+}
+
+/// Which vault, and where to.
+#[derive(Args)]
+pub(crate) struct Export {
+    /// Where gocryptfs shows the vault: the directory with coffer.db and blobs. No daemon may have it open.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vault: PathBuf,
+    /// Holds vault.keys: asks for the master password or the recovery key.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) secrets: PathBuf,
+    /// Seal each file in Storm Cloud's format, under the key in STORMCLOUD_ENCRYPTION_KEY, instead of writing it as it is.
+    #[arg(long)]
+    pub(crate) storm_cloud: bool,
+    /// A directory that is not there yet, on a disk that you trust with your files.
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
 }
 
 /// Which programs.

@@ -6,9 +6,11 @@ mod check;
 mod cli;
 mod encrypt;
 mod exit;
+mod export;
 mod http;
 mod logging;
 mod model;
+mod offline;
 #[cfg(debug_assertions)]
 mod offset_clock;
 mod passphrase;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::RemoveUsedCode(options) => remove_used_code(options),
         Command::Passphrase(options) => passphrase::run(&options.secrets),
         Command::Check(options) => check::run(&options.vault, options.secrets.as_deref()),
+        Command::Export(options) => export::run(options),
         Command::Encrypt(options) => encrypt::run(options),
         Command::RunHooks(options) => hooks::run(&options.directory).map_err(Failure::Runtime),
     };

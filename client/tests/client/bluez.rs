@@ -200,7 +200,9 @@ struct Device {
 impl Device {
     #[zbus(property, name = "UUIDs")]
     fn uuids(&self) -> Vec<String> {
-        vec![uuid(0)]
+        // As BlueZ 5.82 does it: after a connection they are gone, and adverts do not bring them back.
+        let is_forgotten = self.shared.seen.lock().unwrap().connects > 0 && !self.connected();
+        if is_forgotten { Vec::new() } else { vec![uuid(0)] }
     }
 
     #[zbus(property, name = "RSSI")]

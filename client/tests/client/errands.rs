@@ -62,6 +62,14 @@ async fn unlocking_asks_again_after_a_wrong_password() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_box_is_waited_for() {
+    let (fake_box, laptop) = known();
+    fake_box.state().key_takes = Duration::from_secs(100);
+    run(&laptop, Errand::Unlock, &[(Topic::MasterPassword, MASTER_PASSWORD)]).await.unwrap();
+    assert_eq!(fake_box.requests("unlock").len(), 1, "and is asked once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_box_that_looks_at_no_password_is_not_asked_without_end() {
     let (fake_box, laptop) = known();
     fake_box.state().looks_again_at = Some(Instant::now() + Duration::from_hours(1));

@@ -71,8 +71,8 @@ pub(crate) struct State {
     pub(crate) asked: Vec<String>,
     pub(crate) requests: Vec<Value>,
     pub(crate) kept_alive: u32,
-    /// How long it takes to make a vault.
-    pub(crate) claim_takes: Duration,
+    /// How long it takes to make a vault, or to open it.
+    pub(crate) key_takes: Duration,
     pub(crate) connections: u32,
     pub(crate) handshakes: u32,
     pub(crate) sniffed: Vec<Vec<u8>>,
@@ -104,7 +104,7 @@ impl FakeBox {
             asked: Vec::new(),
             requests: Vec::new(),
             kept_alive: 0,
-            claim_takes: Duration::ZERO,
+            key_takes: Duration::ZERO,
             connections: 0,
             handshakes: 0,
             sniffed: Vec::new(),
@@ -449,8 +449,8 @@ impl Connection {
             let value = self.fake_box.state().value(Channel::WifiScan);
             return self.say(channel, &value).await;
         }
-        let takes = self.fake_box.state().claim_takes;
-        if op == "claim" && takes > Duration::ZERO {
+        let takes = self.fake_box.state().key_takes;
+        if matches!(&*op, "claim" | "unlock") && takes > Duration::ZERO {
             self.late = Some((Instant::now() + takes, request.clone()));
             return Ok(());
         }

@@ -97,7 +97,7 @@ async fn nothing_secret_is_on_the_air_or_in_what_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_box_that_makes_its_vault_slowly_is_waited_for() {
     let fake_box = new_box();
-    fake_box.state().claim_takes = Duration::from_secs(290);
+    fake_box.state().key_takes = Duration::from_secs(290);
     let laptop = Laptop::beside(&fake_box);
     let script = Script::owner();
     Setup::new(laptop.visit(script), surroundings()).run().await.unwrap();

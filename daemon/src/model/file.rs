@@ -87,6 +87,14 @@ pub(crate) enum FileOrder {
     SizeBytes,
 }
 
+/// A file, by its place in the tree.
+pub(crate) struct PlacedFile {
+    /// From the top, with `/` between the names.
+    pub(crate) path: String,
+    pub(crate) blob: Blob,
+    pub(crate) sha256: Sha256,
+}
+
 /// SHA-256 of a content.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sha256(pub(crate) [u8; 32]);

@@ -20,6 +20,7 @@ pub(crate) mod items;
 pub(crate) mod keyring;
 pub(crate) mod marks;
 pub(crate) mod notes;
+pub(crate) mod placed;
 pub(crate) mod policy;
 pub(crate) mod revisions;
 mod row;
@@ -44,6 +45,7 @@ pub(crate) mod tree;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod v1_writes;
 pub(crate) mod variables;
 pub(crate) mod webhooks;
 

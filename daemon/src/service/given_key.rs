@@ -66,6 +66,8 @@ pub(crate) enum GivenKeyRefusal {
          enabled."
     )]
     Missing,
+    #[error("there is no key to seal with: set STORMCLOUD_ENCRYPTION_KEY, in the environment or as a credential.")]
+    None,
     #[error("the encryption key cannot be used: {0}. It is 32 bytes in base64 or base64url.")]
     Malformed(GivenKeyError),
     #[error(
@@ -96,7 +98,7 @@ impl GivenKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(of(error)),
         };
-        let setting = |name: &str| PREFIXES.iter().find_map(|prefix| lookup(&format!("{prefix}{name}")));
+        let setting = |name: &str| setting(&lookup, name);
         let method = setting("METHOD").map(|text| text.trim().to_owned()).filter(|text| text != "none");
         let mode = method.as_deref().map(|text| mode_named(text).filter(|mode| *mode != EncryptionMode::Off));
         let mode = mode.map(|mode| mode.ok_or(GivenKeyRefusal::Setting("the encryption method"))).transpose()?;
@@ -152,6 +154,16 @@ impl GivenKey {
         let note = Note { key_id: self.id.as_str().to_owned(), check_value, stored };
         durable::replace_file(&self.note, &serde_json::to_vec(&note)?)
     }
+}
+
+/// The key that is given from outside, for who needs one whatever the store was sealed with.
+pub(crate) fn configured(lookup: &dyn Fn(&str) -> Option<Zeroizing<String>>) -> Result<SecretKey, GivenKeyRefusal> {
+    let text = setting(lookup, "KEY").filter(|text| !text.trim().is_empty()).ok_or(GivenKeyRefusal::None)?;
+    SecretKey::parse(&text).map_err(GivenKeyRefusal::Malformed)
+}
+
+fn setting(lookup: &dyn Fn(&str) -> Option<Zeroizing<String>>, name: &str) -> Option<Zeroizing<String>> {
+    PREFIXES.iter().find_map(|prefix| lookup(&format!("{prefix}{name}")))
 }
 
 /// A setting, from a systemd credential or else from the environment.

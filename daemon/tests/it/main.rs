@@ -24,6 +24,7 @@ mod credentials;
 mod device;
 mod downloads;
 mod events;
+mod export;
 mod express;
 mod factory_reset;
 mod files;
