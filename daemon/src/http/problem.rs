@@ -314,7 +314,8 @@ pub(super) fn of_service(error: Error) -> Problem {
             later(503, Code::SetupServiceUnavailable, title, detail, Duration::from_secs(10))
         }
         Error::UpdateRunning => {
-            let detail = "An update is on its way, or the image that runs has not proved itself yet. Try again when it has.";
+            let detail =
+                "An update is on its way, or the image that runs has not proved itself yet. Try again when it has.";
             problem(409, Code::UpdateRunning, "An update is on its way", detail)
         }
         Error::UploadsRunning => {

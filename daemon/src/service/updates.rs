@@ -74,6 +74,8 @@ pub(crate) struct Updates {
     channel: Option<Arc<UpdateChannel>>,
     /// What is on its way. One at a time.
     arriving: Mutex<Option<Arriving>>,
+    /// Held by whoever reads the history and writes it again.
+    turn: Mutex<()>,
 }
 
 /// An update on its way, from the first byte to the last report.
@@ -98,7 +100,8 @@ impl Updates {
         channel: Option<UpdateChannel>,
     ) -> Arc<Self> {
         let channel = channel.map(Arc::new);
-        let updates = Arc::new(Self { vault, common, paths, channel, arriving: Mutex::default() });
+        let updates =
+            Arc::new(Self { vault, common, paths, channel, arriving: Mutex::default(), turn: Mutex::default() });
         if let Some(paths) = updates.paths.clone()
             && let Some(turn) = updates.take_turn()
         {
@@ -259,7 +262,7 @@ impl Updates {
 
     fn describe(&self, paths: &UpdatePaths) -> DeviceUpdate {
         let slot = reports::slot(&paths.reports);
-        let history = History::new(&paths.folder).settle(slot.as_ref());
+        let history = self.history(paths, |history| history.settle(slot.as_ref()));
         let arriving = *self.arriving();
         let (state, percent, offered_version) = match arriving {
             None => (how_it_went(history.first()), None, None),
@@ -281,6 +284,11 @@ impl Updates {
         }
     }
 
+    fn history<T>(&self, paths: &UpdatePaths, work: impl FnOnce(&History) -> T) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&History::new(&paths.folder))
+    }
+
     fn tell(&self) {
         self.common.events.publish(&Event::UpdateChanged { device_id: self.vault.device().id() });
     }
@@ -299,7 +307,7 @@ impl Turn {
     fn go_on(self, paths: UpdatePaths) {
         // In this order: whoever takes a wish away has reported before.
         let was_waiting = take_back(&paths);
-        let Some(id) = History::new(&paths.folder).open() else {
+        let Some(id) = self.0.history(&paths, History::open) else {
             if let Err(error) = intake::clear(&paths.folder) {
                 warn!(error:% = error; "half an update was not removed");
             }
@@ -355,7 +363,7 @@ impl Turn {
         };
         if let Err(error) = begun {
             let undone = blocking("taking an update back", move || {
-                History::new(&paths.folder).take_back();
+                updates.history(&paths, History::take_back);
                 intake::clear(&paths.folder)
             });
             undone.await?;
@@ -368,9 +376,11 @@ impl Turn {
     /// Writes down that an update is about to be installed.
     async fn begin(&self, paths: &UpdatePaths) -> Result<Uuid, Error> {
         let (id, now, paths) = (self.0.common.ids.next(), self.0.common.clock.now(), paths.clone());
+        let updates = Arc::clone(&self.0);
         let begun = blocking("writing the history of updates", move || {
             let from_version = reports::version(&paths.release).unwrap_or_default();
-            History::new(&paths.folder).begin(id, &from_version, reports::slot(&paths.reports).as_ref(), now);
+            let slot = reports::slot(&paths.reports);
+            updates.history(&paths, |history| history.begin(id, &from_version, slot.as_ref(), now));
             Ok(())
         });
         begun.await?;
@@ -402,8 +412,9 @@ impl Turn {
                 (Outcome::Success, version.clone().unwrap_or_default())
             }
         };
+        let keeper = Arc::clone(updates);
         let written = blocking("writing the history of updates", move || {
-            History::new(&paths.folder).end(version.as_deref(), end);
+            keeper.history(&paths, |history| history.end(version.as_deref(), end));
             intake::clear(&paths.folder)
         });
         if let Err(error) = written.await {
