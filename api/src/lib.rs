@@ -28,6 +28,7 @@ mod shares;
 mod srp;
 mod storage;
 mod transfer;
+mod updates;
 mod users;
 mod variables;
 mod vault;
@@ -95,6 +96,7 @@ pub use storage::{
     Scrub, SetQuota, StoragePolicy, StorageUsage, TrashEmptied, TrashItem, UserUsage,
 };
 pub use transfer::{CreateArchive, FormPart, FormUploaded, Upload};
+pub use updates::{DeviceUpdate, DeviceUpdateState, PastUpdate, UpdateFailure, UpdateFailureCode, UpdateOutcome};
 pub use users::{
     ChangePassword, ChangeProfile, ChangeUser, CreateInvitation, CreateUser, Invitation, NewInvitation, Policy,
     Register, ResetPassword, Role, User,

@@ -124,6 +124,10 @@ pub enum ProblemCode {
     NotAllSealed,
     /// 409: work on the sealed files goes on already.
     JobRunning,
+    /// 409: an update is on its way.
+    UpdateRunning,
+    /// 409: somebody is uploading.
+    UploadsRunning,
     /// 409: the vault holds sealed contents only.
     OnlySealed,
     /// 412: it is not what the caller has seen, as `If-Match` or `If-None-Match` says.
@@ -166,6 +170,10 @@ pub enum ProblemCode {
     Busy,
     /// 503: the service that manages the box's network does not answer.
     SetupServiceUnavailable,
+    /// 503: the part of the box that installs updates does not answer.
+    UpdaterUnavailable,
+    /// 503: nothing came from the channel of updates.
+    ChannelUnavailable,
     /// 503: the storage drive is missing, read-only or failing, or FUSE or gocryptfs is not usable.
     StorageUnavailable,
     /// 507: the drive is full.

@@ -83,6 +83,7 @@ use crate::service::thumbnails::{self, Thumbnails};
 use crate::service::tokens;
 use crate::service::trash::{self, Trash};
 use crate::service::tunnel::Tunnel;
+use crate::service::updates::{self, Updates};
 use crate::service::uploads::{self, Uploads};
 use crate::service::users::Users;
 use crate::service::variables::Variables;
@@ -92,6 +93,7 @@ use crate::service::webhook_delivery::Deliveries;
 use crate::service::webhooks::Webhooks;
 use crate::storage::hardware::Hardware;
 use crate::storage::registrar_link::RegistrarLink;
+use crate::storage::update_channel::UpdateChannel;
 use crate::storage::{durable, gocryptfs, hooks, hygiene, namespace};
 
 /// Runs the daemon until it is told to stop. Call it first: it changes the process, which must be single-threaded.
@@ -161,11 +163,18 @@ async fn run(
     let files = Arc::new(Files::new(common.clone()));
     let uploads = Arc::new(Uploads::new(common.clone(), Arc::clone(&files)));
     let link = registrar_link(options)?;
-    let vault = Vault::start(paths, common.clone(), Arc::new(device), given_key, chores(&common, &uploads, &reactions));
+    let vault = Vault::start(
+        paths,
+        common.clone(),
+        Arc::new(device),
+        given_key,
+        chores(options, &common, &uploads, &reactions),
+    );
     let watchdog = Watchdog::start(Arc::clone(&vault), Arc::clone(&clock));
     let reset = CancellationToken::new();
     let parts = DeviceParts::start(options, &vault, &watchdog, link, &clock, reset.clone());
-    let services = serve_with(options, &common, &vault, parts, files, uploads, reactions);
+    let updates = Updates::start(Arc::clone(&vault), common.clone(), options.update_paths(), update_channel(options));
+    let services = serve_with(options, &common, &vault, parts, updates, (files, uploads), reactions);
     let stop = CancellationToken::new();
     let orders = Arc::clone(&services.network_orders);
     let addresses: Vec<SocketAddr> = network.iter().filter_map(|listener| listener.local_addr().ok()).collect();
@@ -200,8 +209,8 @@ fn serve_with(
     common: &Common,
     vault: &Arc<Vault>,
     device: DeviceParts,
-    files: Arc<Files>,
-    uploads: Arc<Uploads>,
+    updates: Arc<Updates>,
+    (files, uploads): (Arc<Files>, Arc<Uploads>),
     reactions: Reactions,
 ) -> Services {
     let hasher = Arc::new(Hasher::new());
@@ -262,6 +271,7 @@ fn serve_with(
         network: device.network,
         network_orders: device.network_orders,
         stats: device.stats,
+        updates,
         auditor: common.auditor(),
         vault: Arc::clone(vault),
     }
@@ -323,6 +333,15 @@ impl DeviceParts {
     }
 }
 
+/// Where updates come from. A file that is wrong must not keep the box from its owner.
+fn update_channel(options: &Serve) -> Option<UpdateChannel> {
+    let file = options.update_channel.as_deref()?;
+    UpdateChannel::find(file, options.registrar_ca.as_deref()).unwrap_or_else(|error| {
+        warn!(error:% = error; "the file that names the channel of updates is of no use");
+        None
+    })
+}
+
 fn registrar_link(options: &Serve) -> Result<RegistrarLink, Failure> {
     let file = options.registrar_ca.as_deref();
     let link = RegistrarLink::new(file);
@@ -382,7 +401,7 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
 }
 
 /// What goes on by itself while the vault is unlocked.
-fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec<Chore> {
+fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
     let (thumbnails_bell, search_bell) = (reactions.thumbnails_bell.clone(), reactions.search_bell.clone());
     let auditor = common.auditor();
@@ -390,6 +409,7 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
     let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
     let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
+    let update_paths = options.update_paths();
     let (sweeps, faults, sealing_jobs) = (common.clone(), common.clone(), common.clone());
     vec![
         chore(move |lease| sweep::sweep(lease, sweeps.clone())),
@@ -405,6 +425,7 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
         chore(move |lease| Arc::clone(&deliveries).run(lease)),
         chore(move |lease| Arc::clone(&hook_programs).run(lease)),
         chore(move |lease| Arc::clone(&feed).forget_at_lock(lease)),
+        chore(move |lease| updates::forget_copies(lease, update_paths.clone())),
     ]
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::passkeys::RelyingParty;
+use crate::service::updates::UpdatePaths;
 use crate::service::vault::VaultPaths;
 
 /// Coffer's encrypted-storage daemon.
@@ -83,6 +84,22 @@ pub(crate) struct Serve {
     /// Trust the certificates in this PEM file, besides those that browsers trust, when the box registers.
     #[arg(long, value_name = "FILE")]
     pub(crate) registrar_ca: Option<PathBuf>,
+    /// Where the image's updates lie: the system installs what is asked for there. Without it there is no image to update.
+    #[arg(long, value_name = "DIR", requires_all = ["update_requests", "update_reports"])]
+    updates: Option<PathBuf>,
+    /// Where updates and restarts are asked for; the system watches it.
+    #[arg(long, value_name = "DIR", requires = "updates")]
+    update_requests: Option<PathBuf>,
+    /// Where the system tells how far an update is, and which slot runs.
+    #[arg(long, value_name = "DIR", requires = "updates")]
+    update_reports: Option<PathBuf>,
+    /// Which image runs: its os-release(5).
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/os-release")]
+    image_release: PathBuf,
+    /// Where updates come from: in this file is the `https` address of a document that names the newest one, see
+    /// docs/image.md. It need not be there.
+    #[arg(long, value_name = "FILE", requires = "updates")]
+    pub(crate) update_channel: Option<PathBuf>,
     /// Where cloudflared tells whether it has reached the edge.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:20241")]
     pub(crate) tunnel_metrics: SocketAddr,
@@ -238,6 +255,16 @@ impl Encrypt {
 }
 
 impl Serve {
+    /// Where the parts of an update lie, on a box with an image.
+    pub(crate) fn update_paths(&self) -> Option<UpdatePaths> {
+        Some(UpdatePaths {
+            folder: self.updates.clone()?,
+            requests: self.update_requests.clone()?,
+            reports: self.update_reports.clone()?,
+            release: self.image_release.clone(),
+        })
+    }
+
     /// Where the parts of the vault lie.
     pub(crate) fn vault_paths(&self) -> VaultPaths {
         VaultPaths {

@@ -45,7 +45,7 @@ impl Offline {
         journal::repair(&path).map_err(|error| unusable(&error))?;
         let connection = database::connect(&path).map_err(|error| unusable(&error))?;
         database::check_integrity(&connection).map_err(|error| unusable(&error))?;
-        if !repo::is_current(&connection).map_err(|error| unusable(&error))? {
+        if !repo::schema::is_current(&connection).map_err(|error| unusable(&error))? {
             let text = "the vault was written by another version; use the program of that one.";
             return Err(Failure::Check(text.to_owned()));
         }

@@ -70,6 +70,7 @@ def post_build_computes() -> None:
         "etc/os-release",
         "etc/rauc/system.conf",
         "usr/share/coffer/update-keyring.pem",
+        "usr/share/coffer/update-channel",
         "etc/machine-id",
     }
     assert written == allowed, written ^ allowed

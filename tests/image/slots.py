@@ -37,6 +37,7 @@ def checks() -> Iterator[tuple[str, Callable[[], None]]]:
     yield "one power cut does not condemn a slot, two starts without a verdict do", a_trial_is_begun_again_once
     yield "a slot that does not run cannot be good", a_slot_that_does_not_run_cannot_be_good
     yield "the proved slot is not given up", the_proved_slot_is_not_given_up
+    yield "the slot that starts is not written to", the_slot_that_starts_is_not_written_to
     yield "taking an update back", taking_back
     yield "the firmware's word goes before the command line's", the_firmware_goes_first
     yield "nonsense is refused", nonsense_is_refused
@@ -57,7 +58,8 @@ class _Box:
         self.root = Path(scratch)
         self.state, self.selector = self.root / "state", self.root / "selector"
         self.firmware, self.programs = self.root / "firmware", self.root / "programs"
-        for folder in (self.state, self.selector, self.firmware, self.programs):
+        self.reports = self.root / "reports"
+        for folder in (self.state, self.selector, self.firmware, self.programs, self.reports):
             folder.mkdir()
         source = PROJECT / "buildroot/board/coffer/common/autoboot.txt"
         (self.selector / "autoboot.txt").write_bytes(source.read_bytes())
@@ -75,7 +77,7 @@ class _Box:
             "PATH": f"{self.programs}:{PATH}", "COFFER_SLOT_STATE": str(self.state), "COFFER_SLOT_DEVICE": "",
             "COFFER_SLOT_SELECTOR": str(self.selector), "COFFER_SLOT_FIRMWARE": str(self.firmware),
             "COFFER_SLOT_CMDLINE": str(self.root / "cmdline"), "COFFER_SLOT_REBOOT": str(self.argument),
-            "COFFER_SLOT": str(_SLOT),
+            "COFFER_SLOT": str(_SLOT), "COFFER_SLOT_REPORTS": str(self.reports),
         }  # fmt: skip
 
     def call(self, *words: str, cut: str = "") -> subprocess.CompletedProcess[str]:
@@ -192,6 +194,17 @@ def the_proved_slot_is_not_given_up() -> None:
     def check(box: _Box) -> None:
         before = box.look()
         assert box.call("give-up").returncode == 1
+        assert box.look() == before
+
+    _with_box(check)
+
+
+def the_slot_that_starts_is_not_written_to() -> None:
+    def check(box: _Box) -> None:
+        _on_trial(box)
+        before = box.look()
+        # What RAUC says before it writes: it does not know of trials.
+        assert box.call("set-state", "A", "bad").returncode == 1
         assert box.look() == before
 
     _with_box(check)
@@ -346,6 +359,8 @@ def the_gate_passes_what_is_healthy() -> None:
         status, restarted, said = _gate(box, _HEALTHY)
         assert (status, restarted) == (0, False), said
         assert box.look()[:4] == ("B", "B", "good", "good"), box.look()
+        assert (box.reports / "slot").read_text() == "B proved\n"
+        assert (box.reports / "slot").stat().st_mode & 0o777 == 0o644
         # Also without anything to decide, and for some time.
         assert _gate(box, _HEALTHY, healthy_s=1, limit_s=20)[:2] == (0, False)
 
@@ -370,6 +385,7 @@ def the_gate_sends_back(document: str) -> None:
         status, restarted, said = _gate(box, document)
         assert (status, restarted) == (0, True), said
         assert "not healthy" in said, said
+        assert (box.reports / "slot").read_text() == "B trial\n"
         assert box.restart() == "A"
         # And there it is not begun again.
         status, restarted, said = _gate(box, _HEALTHY)
@@ -409,6 +425,8 @@ def the_gate_begins_again() -> None:
             assert box.cut_power() == "A"
             status, restarted, said = _gate(box, _HEALTHY)
             assert (status, restarted) == (0, again) and ("begins again" in said) == again, said
+            # The daemon takes what is told here for the end of the trial.
+            assert (box.reports / "slot").read_text() == ("B trial\n" if again else "A proved\n")
             assert box.restart() == ("B" if again else "A")
 
     _with_box(check)

@@ -52,6 +52,7 @@ mod tags;
 mod thumbnails;
 mod trash;
 mod tus;
+mod updates;
 mod uploads;
 mod users;
 mod variables;
@@ -108,6 +109,7 @@ use crate::service::tags::Tags;
 use crate::service::thumbnails::Thumbnails;
 use crate::service::trash::Trash;
 use crate::service::tunnel::Tunnel;
+use crate::service::updates::Updates;
 use crate::service::uploads::Uploads;
 use crate::service::users::Users;
 use crate::service::variables::Variables;
@@ -160,6 +162,7 @@ pub(crate) struct Services {
     pub(crate) network: Arc<Network>,
     pub(crate) network_orders: Arc<NetworkOrders>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) updates: Arc<Updates>,
     pub(crate) observatory: Arc<Observatory>,
     pub(crate) request_stats: RequestStats,
     pub(crate) auditor: Auditor,
@@ -314,6 +317,9 @@ fn routes_of_the_device() -> OpenApiRouter<Services> {
         .routes(routes!(network::list, network::report, network::join))
         .routes(routes!(network::forget))
         .routes(routes!(device::stats))
+        .routes(routes!(updates::look, updates::install))
+        .routes(routes!(updates::install_from_channel))
+        .routes(routes!(updates::restart))
 }
 
 /// Every route, with the document that describes them.

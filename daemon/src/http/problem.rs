@@ -313,6 +313,23 @@ pub(super) fn of_service(error: Error) -> Problem {
             let title = "The set-up service does not answer";
             later(503, Code::SetupServiceUnavailable, title, detail, Duration::from_secs(10))
         }
+        Error::UpdateRunning => {
+            let detail =
+                "An update is on its way, or the image that runs has not proved itself yet. Try again when it has.";
+            problem(409, Code::UpdateRunning, "An update is on its way", detail)
+        }
+        Error::UploadsRunning => {
+            let detail = "Somebody is uploading. Try again when that has ended.";
+            problem(409, Code::UploadsRunning, "Uploads are running", detail)
+        }
+        Error::UpdaterUnavailable => {
+            let detail = "The part of the box that installs updates does not answer. Nothing was changed.";
+            later(503, Code::UpdaterUnavailable, "The updater does not answer", detail, Duration::from_secs(30))
+        }
+        Error::Channel(cause) => {
+            let detail = format!("Nothing came from the channel of updates: {cause}. Nothing was changed.");
+            later(503, Code::ChannelUnavailable, "No update came", &detail, Duration::from_mins(1))
+        }
         Error::StorageUnavailable { detail, .. } => {
             later(503, Code::StorageUnavailable, "The storage cannot be used", &detail, Duration::from_secs(30))
         }

@@ -51,6 +51,8 @@ pub(crate) enum Event {
     ItemAnnotated { item_id: Uuid, place: Option<Uuid> },
     /// The items, the keys or the members of a secrets vault changed. `sequence` counts its changes.
     SecretVaultChanged { vault_id: Uuid, sequence: u64 },
+    /// An update of the image arrives, is installed, or has ended.
+    UpdateChanged { device_id: Uuid },
 }
 
 impl Event {
@@ -76,6 +78,7 @@ impl Event {
             Self::FileDeleted { .. } => "file.deleted",
             Self::ItemAnnotated { .. } => "item.annotated",
             Self::SecretVaultChanged { .. } => "secret_vault.changed",
+            Self::UpdateChanged { .. } => "device.update_changed",
         }
     }
 
@@ -97,6 +100,7 @@ impl Event {
             | Self::FileRestored { file_id, .. }
             | Self::FileDeleted { file_id, .. } => file_id,
             Self::ItemAnnotated { item_id, .. } => item_id,
+            Self::UpdateChanged { device_id } => device_id,
         }
     }
 }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::event::Event;
 
 /// The names of all events, as [`Event::name`] gives them.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
+    "device.update_changed",
     "file.changed",
     "file.deleted",
     "file.restored",
@@ -95,6 +96,8 @@ pub(crate) enum Audience {
     PeopleManagers,
     /// Who sees this folder (`None` is the root), or would if it were not in the trash.
     Folder(Option<Uuid>),
+    /// Who may manage the box.
+    DeviceManagers,
     /// The members of this secrets vault.
     SecretVault(Uuid),
 }
@@ -121,6 +124,7 @@ pub(crate) fn audience(event: &Event) -> Audience {
         | Event::FileDeleted { folder_id, .. } => Audience::Folder(folder_id),
         Event::ItemAnnotated { place, .. } => Audience::Folder(place),
         Event::SecretVaultChanged { vault_id, .. } => Audience::SecretVault(vault_id),
+        Event::UpdateChanged { .. } => Audience::DeviceManagers,
     }
 }
 
@@ -133,7 +137,8 @@ pub(crate) fn of(event: &Event, at: Timestamp) -> ToldEvent {
         | Event::UserCreated { .. }
         | Event::UserChanged { .. }
         | Event::UserDeleted { .. }
-        | Event::FolderAccessChanged { .. } => (None, None, None),
+        | Event::FolderAccessChanged { .. }
+        | Event::UpdateChanged { .. } => (None, None, None),
         Event::ItemAnnotated { place, .. } => (place, None, None),
         Event::SecretVaultChanged { sequence, .. } => (None, None, u32::try_from(sequence).ok()),
         Event::FolderCreated { parent_id, .. }

@@ -200,6 +200,7 @@ fn hook_error(error: DatabaseError) -> HookError {
         | DatabaseError::Conflict
         | DatabaseError::Refused(_)
         | DatabaseError::Value(_)
+        | DatabaseError::Newer
         | DatabaseError::Panicked
         | DatabaseError::NotCommitted => HookError::Hook(error.to_string()),
     }

@@ -57,6 +57,11 @@ impl Blobs {
         Ok(())
     }
 
+    /// Whether a content is being written.
+    pub(crate) fn is_writing(&self) -> bool {
+        !lock(&self.in_flight).is_empty()
+    }
+
     /// Makes the quarantine, unless it is there.
     pub(super) fn make_quarantine(&self) -> io::Result<()> {
         match fs::create_dir(&self.quarantine) {

@@ -9,6 +9,9 @@ pub(crate) const VAULT_ID: &str = "vault_id";
 /// The generation of the key file that was last seen.
 pub(crate) const KEY_GENERATION: &str = "key_generation";
 
+/// The oldest schema whose program can use this database.
+pub(crate) const SCHEMA_READABLE_SINCE: &str = "schema_readable_since";
+
 /// For how many days the audit log is kept; absent for ever.
 pub(crate) const AUDIT_RETENTION_DAYS: &str = "audit_retention_days";
 

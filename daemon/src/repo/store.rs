@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::blobs::Blobs;
 use super::byte_cache::ByteCache;
 use super::content_io::{ContentReader, ContentWriter, Protection};
+use super::schema::{self, migrate};
 use super::sealed::Sealed;
-use super::{access, files, keyring, migrate, policy, sessions, users};
+use super::{access, copies, files, keyring, policy, sessions, users};
 use crate::model::access::Viewer;
 use crate::model::file::File;
 use crate::model::sealing::Blob;
@@ -84,7 +85,7 @@ impl Store {
             database::check_integrity(&connection)?;
         }
         database::empty_the_log(&connection)?;
-        migrate(&mut connection)?;
+        schema::migrate_after(&mut connection, |connection, version| copies::keep(connection, mount_point, version))?;
         let blobs = Blobs::new(mount_point);
         blobs.make_quarantine()?;
         if let Some(previous) = &roots.previous {
@@ -235,6 +236,14 @@ impl Store {
         [("files", lock(&self.files).len(), FILES.get()), ("sessions", lock(&self.sessions).len(), SESSIONS.get())]
     }
 
+    /// Removes the copies of the database from before migrations; of `all`, the newest as well. Blocks.
+    pub(crate) fn remove_copies(&self, which: Copies) -> io::Result<()> {
+        match which {
+            Copies::AllButTheNewest => copies::keep_newest(&self.mount_point),
+            Copies::All => copies::remove(&self.mount_point),
+        }
+    }
+
     /// Closes the database and empties the caches. Blocks.
     pub(crate) fn close(&self) {
         self.database.close();
@@ -244,6 +253,13 @@ impl Store {
         lock(&self.sessions).clear();
         *lock(&self.anything_private) = None;
     }
+}
+
+/// Copies of the database that may go.
+#[derive(Clone, Copy)]
+pub(crate) enum Copies {
+    AllButTheNewest,
+    All,
 }
 
 /// Sizes of the database.
@@ -301,6 +317,47 @@ mod tests {
             .query_row("SELECT value FROM settings WHERE key = 'kept'", [], |row| row.get(0))
             .unwrap();
         assert_eq!(kept, "yes");
+    }
+
+    #[test]
+    fn a_database_is_copied_before_a_migration_and_the_newest_copy_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+            names.retain(|name| name.starts_with("coffer-"));
+            names.sort();
+            names
+        };
+        Blobs::make_directories(directory.path()).unwrap();
+        let mut connection = database::connect(&directory.path().join(DATABASE)).unwrap();
+        schema::migrate_to(&mut connection, 16);
+        connection.execute_batch("INSERT INTO settings VALUES ('kept', 'yes')").unwrap();
+        connection.close().unwrap();
+        // Of one that a power cut ended.
+        fs::write(directory.path().join("coffer-16.db.new"), "half").unwrap();
+
+        Store::open(directory.path(), roots()).unwrap().close();
+        assert_eq!(names(), ["coffer-16.db"]);
+        let copy = Connection::open(directory.path().join("coffer-16.db")).unwrap();
+        database::check_integrity(&copy).unwrap();
+        let (kept, version): (String, i64) = copy
+            .query_row("SELECT value, user_version FROM settings, pragma_user_version WHERE key = 'kept'", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!((kept.as_str(), version), ("yes", 16));
+        drop(copy);
+        fs::write(directory.path().join("coffer-9.db"), "").unwrap();
+
+        let store = Store::open(directory.path(), roots()).unwrap();
+        assert_eq!(names(), ["coffer-16.db", "coffer-9.db"], "without a migration nothing is copied");
+        store.remove_copies(Copies::AllButTheNewest).unwrap();
+        assert_eq!(names(), ["coffer-16.db"]);
+        store.remove_copies(Copies::All).unwrap();
+        assert_eq!(names(), [""; 0]);
+        store.remove_copies(Copies::AllButTheNewest).unwrap();
+        store.close();
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use crate::repo::content_io::SealFault;
 use crate::repo::store::StoreError;
 use crate::storage::database::DatabaseError;
 use crate::storage::gocryptfs::GocryptfsError;
+use crate::storage::update_channel::ChannelError;
 
 /// What is wrong with the key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +141,14 @@ pub(crate) enum Error {
     NetworkBusy,
     #[error("the set-up service does not fetch orders")]
     SetupServiceUnavailable,
+    #[error("an update is on its way")]
+    UpdateRunning,
+    #[error("contents are being written")]
+    UploadsRunning,
+    #[error("the system does not install updates")]
+    UpdaterUnavailable,
+    #[error("nothing came from the channel of updates")]
+    Channel(#[source] ChannelError),
     #[error("the storage cannot be used: {detail}")]
     StorageUnavailable {
         /// For people: what to look at. Without paths.
@@ -228,6 +237,10 @@ impl From<DatabaseError> for Error {
             DatabaseError::Busy => Self::Busy,
             DatabaseError::Full => Self::StorageFull,
             DatabaseError::Conflict => Self::NameTaken,
+            DatabaseError::Newer => {
+                let detail = "a newer version of this box has changed the vault; install that again".to_owned();
+                Self::StorageUnavailable { detail, source: None }
+            }
             DatabaseError::Refused("role") => Self::Forbidden,
             DatabaseError::Refused("owner") => Self::LastOwner,
             error @ (DatabaseError::Refused(_)

@@ -72,6 +72,7 @@ impl EventStreams {
         let follower = Follower {
             viewer: viewer(&caller),
             manages_people: caller.scope().is_none() && role::allowed(caller.role(), Action::ManagePeople),
+            manages_device: caller.scope().is_none() && role::allowed(caller.role(), Action::ManageDevice),
             // Before the credential is looked at again: no change in between is missed.
             people: caller.store().people_changed(),
             locking: Box::pin(caller.lease().locking()),
@@ -134,6 +135,7 @@ struct Follower {
     caller: Caller,
     viewer: Viewer,
     manages_people: bool,
+    manages_device: bool,
     people: watch::Receiver<()>,
     locking: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
     sender: mpsc::Sender<Part>,
@@ -182,7 +184,7 @@ impl Follower {
 
     /// Sends what the viewer may see. Gives the place behind all of it.
     async fn tell(&mut self, batch: &[Arc<Happened>]) -> Result<Option<Place>, Over> {
-        let (viewer, manages_people) = (self.viewer, self.manages_people);
+        let (viewer, manages_people, manages_device) = (self.viewer, self.manages_people, self.manages_device);
         // Keys and device tokens have no secrets vaults.
         let has_secrets = self.caller.session_id().is_some();
         let events: Vec<Arc<Happened>> = batch.to_vec();
@@ -190,6 +192,7 @@ impl Follower {
             let may_see = |happened: &Arc<Happened>| match told::audience(&happened.event) {
                 Audience::Everybody => Ok(viewer.scope.is_none()),
                 Audience::PeopleManagers => Ok(manages_people),
+                Audience::DeviceManagers => Ok(manages_device),
                 Audience::SecretVault(id) => {
                     let vault = secrets::find_vault(&secrets::scope(connection, viewer.user_id)?, id)?;
                     Ok(has_secrets && vault.is_some())

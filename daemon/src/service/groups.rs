@@ -155,6 +155,7 @@ fn name_taken(error: DatabaseError) -> Error {
         | DatabaseError::Corrupt(_)
         | DatabaseError::Sqlite(_)
         | DatabaseError::Value(_)
+        | DatabaseError::Newer
         | DatabaseError::Panicked
         | DatabaseError::NotCommitted) => error.into(),
     }

@@ -16,11 +16,13 @@ use super::caller::Caller;
 use super::common::Common;
 use super::sealing_work::{self, Outcome};
 use super::unlocked::Lease;
+use super::vault::blocking;
 use super::{sealing_audit, stormcloud, sweep};
 use crate::model::role::Action;
 use crate::model::sealing::KeyOwner;
 use crate::model::sealing_job::{Finding, Job, JobKind, JobState, JobWait, kind_name};
 use crate::repo::audit;
+use crate::repo::store::Copies;
 use crate::repo::{sealing_jobs, seals};
 use crate::storage::database::DatabaseError;
 
@@ -277,6 +279,13 @@ pub(crate) async fn destroy_keys(caller: &Caller, common: &Common, owner_id: Uui
     caller.require(Action::ManageSettings).await?;
     let entry =
         common.auditor.entry(&caller.context, "encryption.keys_destroyed", audit::Outcome::Success, Some(owner_id));
+    // They hold the keys as well.
+    let keeper = caller.lease().clone();
+    let removed = blocking("removing copies of the database", move || {
+        let removed = keeper.store().remove_copies(Copies::All);
+        removed.map_err(|error| Error::storage("removing copies of the database", error))
+    });
+    removed.await?;
     let destroyed = caller.store().database.write(move |transaction| -> Result<_, Error> {
         seals::forget_words(transaction, KeyOwner::User(owner_id))?;
         if seals::delete_keys(transaction, KeyOwner::User(owner_id))? == 0 {

@@ -159,6 +159,10 @@ fn failure(error: &Error) -> Option<(Outcome, &'static str)> {
         | Error::Busy
         | Error::NetworkBusy
         | Error::SetupServiceUnavailable
+        | Error::UpdateRunning
+        | Error::UploadsRunning
+        | Error::UpdaterUnavailable
+        | Error::Channel(_)
         | Error::RequestTimeout
         | Error::UploadTooLong { .. }
         | Error::UploadBusy

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 
 use log::error;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -52,6 +53,9 @@ pub(crate) enum DatabaseError {
     /// A stored value does not mean anything to this version.
     #[error("a stored value is not understood: {0}")]
     Value(&'static str),
+    /// A newer version has changed the database so that this one cannot use it.
+    #[error("a newer version has changed the database")]
+    Newer,
     /// The closure panicked; what it had changed was rolled back.
     #[error("a database operation failed unexpectedly")]
     Panicked,
@@ -86,6 +90,7 @@ impl DatabaseError {
             | Self::Refused(_)
             | Self::Sqlite(_)
             | Self::Value(_)
+            | Self::Newer
             | Self::Panicked
             | Self::NotCommitted => Self::NotCommitted,
         }
@@ -298,6 +303,21 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
 pub(crate) fn empty_the_log(connection: &Connection) -> Result<(), DatabaseError> {
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy { Err(DatabaseError::Busy) } else { Ok(()) }
+}
+
+/// Copies a database, page by page, to where nothing is yet. Half a copy may be there after a failure, and a whole one is
+/// not synced.
+pub(crate) fn copy(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
+    let mut target = Connection::open(path)?;
+    target.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA mmap_size = 0;
+         PRAGMA journal_mode = OFF;
+         PRAGMA synchronous = OFF;",
+    )?;
+    let whole = Backup::new(connection, &mut target)?.step(-1)?;
+    target.close().map_err(|(_, error)| DatabaseError::from(error))?;
+    if whole == StepResult::Done { Ok(()) } else { Err(DatabaseError::Busy) }
 }
 
 /// How large a database is, and how much of it is free, in bytes.

@@ -24,3 +24,4 @@ pub(crate) mod sandbox;
 pub(crate) mod scope;
 pub(crate) mod tunnel_metrics;
 pub(crate) mod turn;
+pub(crate) mod update_channel;

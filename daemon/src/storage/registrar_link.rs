@@ -67,28 +67,7 @@ pub(crate) struct RegistrarLink {
 impl RegistrarLink {
     /// Trusts the certificates in that PEM file besides those that browsers trust.
     pub(crate) fn new(additional_roots: Option<&Path>) -> io::Result<Self> {
-        let mut roots: Vec<Certificate<'static>> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .map(|root| Certificate::from_der(root).to_owned())
-            .collect();
-        if let Some(path) = additional_roots {
-            roots.extend(certificates(path)?);
-        }
-        let config = Config::builder()
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots.into_iter())).build())
-            .https_only(true)
-            .timeout_global(Some(LIMIT))
-            .timeout_connect(Some(CONNECT_LIMIT))
-            // A redirect would carry the ticket to somebody else.
-            .max_redirects(0)
-            .http_status_as_error(false)
-            // Else an environment variable could send everything elsewhere.
-            .proxy(None)
-            .max_idle_connections(0)
-            .max_response_header_size(MAX_HEAD_BYTES)
-            .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { agent: config.into() })
+        Ok(Self { agent: agent(additional_roots, LIMIT)? })
     }
 
     /// Posts a JSON document. Blocks.
@@ -105,6 +84,31 @@ impl RegistrarLink {
     }
 }
 
+/// Speaks https with whoever has a certificate from the roots that browsers trust, or from those in that PEM file; a whole
+/// exchange may take as long as `limit`.
+pub(super) fn agent(additional_roots: Option<&Path>, limit: Duration) -> io::Result<Agent> {
+    let mut roots: Vec<Certificate<'static>> =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    if let Some(path) = additional_roots {
+        roots.extend(certificates(path)?);
+    }
+    let config = Config::builder()
+        .tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots.into_iter())).build())
+        .https_only(true)
+        .timeout_global(Some(limit))
+        .timeout_connect(Some(CONNECT_LIMIT))
+        // A redirect would carry the ticket to somebody else.
+        .max_redirects(0)
+        .http_status_as_error(false)
+        // Else an environment variable could send everything elsewhere.
+        .proxy(None)
+        .max_idle_connections(0)
+        .max_response_header_size(MAX_HEAD_BYTES)
+        .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(config.into())
+}
+
 fn certificates(path: &Path) -> io::Result<Vec<Certificate<'static>>> {
     let pem = durable::read_small_file(path, MAX_ROOTS_BYTES)?;
     let wrong = || IoError::new(ErrorKind::InvalidData, "no certificates in PEM");
@@ -117,7 +121,8 @@ fn certificates(path: &Path) -> io::Result<Vec<Certificate<'static>>> {
     if found.is_empty() { Err(wrong()) } else { Ok(found) }
 }
 
-fn refused(error: &Error) -> LinkError {
+/// Why a call failed, as far as a person could act on it.
+pub(super) fn refused(error: &Error) -> LinkError {
     match error {
         Error::Io(cause) => refused_by_system(cause),
         Error::Rustls(cause) => insecure(cause),

@@ -68,6 +68,8 @@ mod thumbnails;
 mod trash;
 mod tree;
 mod tunnel;
+mod update_channel;
+mod updates;
 mod uploads;
 mod variables;
 mod vault;

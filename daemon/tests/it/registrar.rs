@@ -65,30 +65,18 @@ impl Registrar {
     }
 
     /// The same, with a certificate that is valid from the one year to the other.
-    pub(crate) fn valid((from, to): (i32, i32), tickets: &[&str]) -> Self {
-        let mut root = CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-        let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        leaf.not_before = rcgen::date_time_ymd(from, 1, 1);
-        leaf.not_after = rcgen::date_time_ymd(to, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = leaf.signed_by(&key, &root).unwrap();
-        let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], private).unwrap();
-
+    pub(crate) fn valid(years: (i32, i32), tickets: &[&str]) -> Self {
+        let (config, root) = certified(years);
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
-        std::fs::write(&ca, root.pem()).unwrap();
+        std::fs::write(&ca, root).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}/functions/v1", listener.local_addr().unwrap().port());
         let state = Arc::new((Mutex::new(State::default()), Condvar::new()));
         for ticket in tickets {
             state.0.lock().unwrap().tickets.insert((*ticket).to_owned(), None);
         }
-        let (config, shared) = (Arc::new(config), Arc::clone(&state));
+        let shared = Arc::clone(&state);
         // Ends with the test program.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -128,6 +116,23 @@ impl Registrar {
     pub(crate) fn devices(&self) -> Vec<Registered> {
         self.state.0.lock().unwrap().devices.values().cloned().collect()
     }
+}
+
+/// How `localhost` serves TLS, with a certificate that is valid from the one year to the other; and what trusts it, in PEM.
+pub(crate) fn certified((from, to): (i32, i32)) -> (Arc<ServerConfig>, String) {
+    let mut root = CertificateParams::new(Vec::new()).unwrap();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+    let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    leaf.not_before = rcgen::date_time_ymd(from, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(to, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = leaf.signed_by(&key, &root).unwrap();
+    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], private).unwrap();
+    (Arc::new(config), root.pem())
 }
 
 fn serve(stream: TcpStream, config: Arc<ServerConfig>, shared: &(Mutex<State>, Condvar)) {
