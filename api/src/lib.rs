@@ -1,10 +1,12 @@
 //! The words on the wire between `cofferd`, the registrar and their clients: one type for each JSON document, and the problem codes.
 //!
-//! No I/O and no rules. Requests refuse unknown fields; sizes end in `_bytes`, durations in `_s`, times are RFC 3339.
+//! No I/O, and of rules only which values there can be. Requests refuse unknown fields; sizes end in `_bytes`, durations in `_s`,
+//! times are RFC 3339.
 
 mod access;
 mod audit;
 mod device;
+pub mod device_values;
 mod files;
 mod folders;
 mod groups;
