@@ -7,6 +7,7 @@
 mod about;
 mod advert;
 mod bluez;
+mod card;
 mod daemon;
 mod desk;
 mod errors;
@@ -99,6 +100,14 @@ enum Command {
         #[command(flatten)]
         touch: TouchSocket,
     },
+    /// Do what a file `coffer.toml` on the boot partition asks for, while nobody owns the box, and wipe it
+    Card {
+        /// Where the boot partition is mounted
+        #[arg(long, value_name = "DIR", default_value = "/boot/firmware")]
+        boot: PathBuf,
+        #[command(flatten)]
+        touch: TouchSocket,
+    },
     /// Tell the service of each press of the power button
     Button {
         #[command(flatten)]
@@ -147,6 +156,8 @@ enum Fatal {
     Store(#[from] store::StoreError),
     #[error(transparent)]
     Touch(#[from] touch::TouchError),
+    #[error(transparent)]
+    Card(#[from] card::CardError),
     #[error("listening for SIGTERM: {0}")]
     Signal(#[from] std::io::Error),
     #[error("the system bus has closed the connection")]
@@ -165,6 +176,7 @@ fn main() -> ExitCode {
             match command {
                 Command::Serve(options) => runtime.block_on(serve(options)),
                 Command::Window { touch } => touch::tell(&touch.path).map_err(Fatal::from),
+                Command::Card { boot, touch } => card::take(&boot, &touch.path).map_err(Fatal::from),
                 Command::Improv { switch, touch } => switch_improv(switch, &touch.path).map_err(Fatal::from),
                 Command::Button { touch } => runtime.block_on(touch::watch_button(&touch.path)).map_err(Fatal::from),
             }
@@ -180,7 +192,7 @@ fn main() -> ExitCode {
 
 fn switch_improv(switch: Switch, touch: &Path) -> Result<(), touch::TouchError> {
     let is_on = matches!(switch, Switch::On);
-    touch::ask(touch, Word::Improv(is_on))?;
+    touch::ask(touch, &Word::Improv(is_on))?;
     let text = if is_on { improv::RISK } else { "Improv is off." };
     // It is done, whether or not somebody reads along.
     drop(writeln!(std::io::stdout(), "{text}"));
@@ -328,19 +340,24 @@ impl Service {
     }
 
     /// Answers when all is as it was asked for.
-    async fn hear(&mut self, heard: Heard) -> Result<(), Fatal> {
-        match heard.word {
+    async fn hear(&mut self, Heard { word, asker }: Heard) -> Result<(), Fatal> {
+        match word {
             Word::Touch => {
                 self.window.touched_until = Some(Instant::now() + AFTER_TOUCH);
                 self.tell(News::Touched).await;
                 self.improv.tell(Event::Pressed).await;
                 self.settle().await?;
-                drop(heard);
+                drop(asker);
             }
             Word::Improv(enabled) => {
                 let outcome = self.desk.set_improv(enabled).await;
                 self.settle().await?;
-                heard.answer(outcome.map_err(|SetupErrorFrom(error)| error.happened)).await;
+                asker.answer(outcome.map_err(|SetupErrorFrom(error)| error.happened)).await;
+            }
+            Word::Card(card) => {
+                let desk = Arc::clone(&self.desk);
+                // It takes minutes, in which phones are served and the service manager wants to hear from us.
+                tokio::spawn(async move { asker.tell(&desk.apply(*card).await).await });
             }
         }
         Ok(())

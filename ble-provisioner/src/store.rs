@@ -185,7 +185,7 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Readers see the old bytes or the new ones, also after a power cut. The file is for its user alone.
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().ok_or(ErrorKind::InvalidInput)?;
     let mut staged = tempfile::NamedTempFile::new_in(directory)?;
     staged.write_all(bytes)?;

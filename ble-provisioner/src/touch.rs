@@ -1,7 +1,7 @@
-//! The touch of a person: the power button, `coffer-ble window` and `coffer-ble improv`. They tell the running service by a
-//! socket in its runtime directory, which none but root and the service's own user can reach: one word, up to the end of
-//! what is sent, and an answer, up to the end of the connection. No word and no answer are words, too: a touch, and that it
-//! was heard.
+//! The touch of a person: the power button, `coffer-ble window`, `coffer-ble improv` and a file on the card. They tell the
+//! running service by a socket in its runtime directory, which none but root and the service's own user can reach: one word,
+//! up to the end of what is sent, and an answer, up to the end of the connection. No word and no answer are words, too: a
+//! touch, and that it was heard. What a file asks for follows its word as JSON.
 
 use std::{
     fs, io,
@@ -21,16 +21,22 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+use zeroize::Zeroizing;
+
+use crate::card::{Applied, Card};
 
 /// The service answers at once, or hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Unless it is to join a network: a minute and a half for each of two ways, and the country before.
+const CARD_WITHIN: Duration = Duration::from_mins(8);
 /// Who connects says at once what for.
 const SAID_WITHIN: Duration = Duration::from_secs(1);
 const MAX_WAITING: usize = 8;
-const MAX_ANSWER_BYTES: u64 = 1024;
-/// Words are shorter.
-const MAX_WORD_BYTES: u64 = 16;
+const MAX_ANSWER_BYTES: u64 = 16 * 1024;
+/// A file has at most 16 KiB, and JSON may escape much of it.
+const MAX_WORD_BYTES: usize = 40 * 1024;
 const DONE: &str = "done";
+const CARD: &str = "card ";
 /// What evdev reports of a key that went down; 0 is up, 2 is held.
 const DOWN: i32 = 1;
 
@@ -65,38 +71,70 @@ pub(crate) enum TouchError {
 }
 
 /// What a person wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Word {
     /// Be found.
     Touch,
     /// Let apps that speak Improv join a network, or do not.
     Improv(bool),
+    /// What a file asks for.
+    Card(Box<Card>),
 }
 
 impl Word {
-    const ALL: [Self; 3] = [Self::Touch, Self::Improv(true), Self::Improv(false)];
+    fn parse(said: &str) -> Option<Self> {
+        match said {
+            "" => Some(Self::Touch),
+            "improv on" => Some(Self::Improv(true)),
+            "improv off" => Some(Self::Improv(false)),
+            other => serde_json::from_str(other.strip_prefix(CARD)?).ok().map(Self::Card),
+        }
+    }
 
-    fn text(self) -> &'static str {
+    fn text(&self) -> io::Result<Zeroizing<String>> {
+        let text = match self {
+            Self::Touch => String::new(),
+            Self::Improv(true) => "improv on".to_owned(),
+            Self::Improv(false) => "improv off".to_owned(),
+            Self::Card(card) => {
+                let json = Zeroizing::new(serde_json::to_string(card)?);
+                [CARD, &json].concat()
+            }
+        };
+        Ok(Zeroizing::new(text))
+    }
+
+    fn answered_within(&self) -> Duration {
         match self {
-            Self::Touch => "",
-            Self::Improv(true) => "improv on",
-            Self::Improv(false) => "improv off",
+            Self::Touch | Self::Improv(_) => ANSWER_WITHIN,
+            Self::Card(_) => CARD_WITHIN,
         }
     }
 }
 
-/// Somebody who waits for an answer. Dropping this acknowledges a touch.
+/// What somebody wants, and who it is.
 pub(crate) struct Heard {
     pub(crate) word: Word,
-    connection: tokio::net::UnixStream,
+    pub(crate) asker: Asker,
 }
 
-impl Heard {
+/// Somebody who waits for an answer. Dropping this acknowledges a touch.
+pub(crate) struct Asker(tokio::net::UnixStream);
+
+impl Asker {
     /// Tells how it went: why it was not done, if so.
     pub(crate) async fn answer(mut self, outcome: Result<(), String>) {
-        let text = outcome.err().unwrap_or_else(|| DONE.to_owned());
-        // Who hung up does not want it any more. It is a line, and fits into any socket's buffer.
-        drop(timeout(SAID_WITHIN, self.connection.write_all(text.as_bytes())).await);
+        self.say(&outcome.err().unwrap_or_else(|| DONE.to_owned())).await;
+    }
+
+    /// Tells what came of a file.
+    pub(crate) async fn tell(mut self, applied: &Applied) {
+        self.say(&serde_json::to_string(applied).unwrap_or_default()).await;
+    }
+
+    async fn say(&mut self, text: &str) {
+        // Who hung up does not want it any more. It is short, and fits into any socket's buffer.
+        drop(timeout(SAID_WITHIN, self.0.write_all(text.as_bytes())).await);
     }
 }
 
@@ -145,20 +183,20 @@ async fn listen(listener: UnixListener, to_service: mpsc::Sender<io::Result<Hear
 
 /// What somebody says; who says nothing that is known is hung up on.
 async fn word(mut connection: tokio::net::UnixStream) -> Option<Heard> {
-    let mut said = String::new();
-    let mut limited = (&mut connection).take(MAX_WORD_BYTES);
+    // Never moved while it grows, which would leave copies of what may be secret.
+    let mut said = Zeroizing::new(String::with_capacity(MAX_WORD_BYTES));
+    let mut limited = (&mut connection).take(MAX_WORD_BYTES as u64);
     timeout(SAID_WITHIN, limited.read_to_string(&mut said)).await.ok()?.ok()?;
-    let word = Word::ALL.into_iter().find(|word| word.text() == said)?;
-    Some(Heard { word, connection })
+    Some(Heard { word: Word::parse(&said)?, asker: Asker(connection) })
 }
 
 /// Tells the service of a touch, and waits until it has heard.
 pub(crate) fn tell(path: &Path) -> Result<(), TouchError> {
-    say(path, Word::Touch).map(drop)
+    say(path, &Word::Touch).map(drop)
 }
 
 /// Asks the service to do something, and waits until it is done.
-pub(crate) fn ask(path: &Path, word: Word) -> Result<(), TouchError> {
+pub(crate) fn ask(path: &Path, word: &Word) -> Result<(), TouchError> {
     match say(path, word)?.as_str() {
         DONE => Ok(()),
         "" => Err(TouchError::Refused("it does not know how".to_owned())),
@@ -166,11 +204,17 @@ pub(crate) fn ask(path: &Path, word: Word) -> Result<(), TouchError> {
     }
 }
 
-fn say(path: &Path, word: Word) -> Result<String, TouchError> {
+/// Has the service do what a file asks for, and waits until it knows what came of it.
+pub(crate) fn hand_over(path: &Path, card: Card) -> Result<Applied, TouchError> {
+    let answer = say(path, &Word::Card(Box::new(card)))?;
+    serde_json::from_str(&answer).map_err(|_| TouchError::Refused("it does not know how".to_owned()))
+}
+
+fn say(path: &Path, word: &Word) -> Result<String, TouchError> {
     let say = || {
         let mut connection = UnixStream::connect(path)?;
-        connection.set_read_timeout(Some(ANSWER_WITHIN))?;
-        connection.write_all(word.text().as_bytes())?;
+        connection.set_read_timeout(Some(word.answered_within()))?;
+        connection.write_all(word.text()?.as_bytes())?;
         connection.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
         connection.take(MAX_ANSWER_BYTES).read_to_string(&mut answer).map(|_| answer)

@@ -75,7 +75,7 @@ impl Desk {
         }
     }
 
-    async fn set_name(&self, name: String) -> Outcome {
+    pub(super) async fn set_name(&self, name: String) -> Outcome {
         let change = ChangeDevice { name: Some(name) };
         let device: coffer_api::Device = self.daemon.send(Method::PATCH, "/api/v1/device", &change, SOON).await?;
         self.host.set_name(&device.name).await?;
@@ -218,7 +218,7 @@ impl Desk {
         Ok(())
     }
 
-    async fn is_claimed(&self) -> Result<bool, SetupErrorFrom> {
+    pub(super) async fn is_claimed(&self) -> Result<bool, SetupErrorFrom> {
         let health: Health = self.daemon.get("/health", SOON).await?;
         Ok(health.vault != coffer_api::VaultState::Absent)
     }

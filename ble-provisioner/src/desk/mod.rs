@@ -1,6 +1,7 @@
 //! Does what a phone asks for, once its session allows it. Knows the daemon, the network and the system, and nothing of
 //! how a request arrived or a reply leaves.
 
+mod card;
 mod control;
 mod improv;
 mod orders;

@@ -41,6 +41,7 @@ use self::{
 pub use self::{
     clock::Clock,
     error::{NetworkError, subscribed},
+    profile::is_wpa2_password,
 };
 
 /// What the module is told once.

@@ -70,7 +70,8 @@ pub(crate) fn ways(request: &JoinWifi, seen: Option<WifiSecurity>) -> Result<&'s
     }
 }
 
-fn is_wpa2_password(password: &str) -> Result<(), &'static str> {
+/// Whether WPA2 could take it; why not.
+pub fn is_wpa2_password(password: &str) -> Result<(), &'static str> {
     let hexadecimal = password.len() == 64 && password.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hexadecimal || (8..=63).contains(&password.len()) {
         Ok(())

@@ -6,6 +6,7 @@
 mod advertising;
 mod bluez;
 mod bus;
+mod card;
 mod daemon;
 mod improv;
 mod info;

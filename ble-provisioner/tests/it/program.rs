@@ -53,7 +53,12 @@ impl Place {
         self.state().join("ble.json")
     }
 
-    fn touch_socket(&self) -> PathBuf {
+    /// What stands for the boot partition.
+    pub(crate) fn boot(&self) -> PathBuf {
+        self.directory.path().join("boot")
+    }
+
+    pub(crate) fn touch_socket(&self) -> PathBuf {
         self.directory.path().join("touch.sock")
     }
 

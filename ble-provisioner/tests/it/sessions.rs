@@ -63,6 +63,11 @@ impl World {
         self.daemon.answer("GET /api/v1/device/setup", 200, setup);
     }
 
+    /// Of the system bus.
+    pub(crate) fn address(&self) -> &str {
+        &self.bus.address
+    }
+
     pub(crate) async fn start(&self) -> Program {
         let program = self.place.start(&self.bus.address);
         self.bluez.until("a GATT service", |state| state.has(uuid(Channel::Control))).await;

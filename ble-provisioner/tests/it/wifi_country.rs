@@ -55,10 +55,10 @@ impl Systemd {
     }
 }
 
-async fn systemd(home: &Home, result: &'static str) -> (Connection, watch::Receiver<Vec<String>>) {
+pub(crate) async fn systemd(address: &str, result: &'static str) -> (Connection, watch::Receiver<Vec<String>>) {
     let restarted = watch::Sender::new(Vec::new());
     let seen = restarted.subscribe();
-    let connection = connection::Builder::address(home.bus.address.as_str())
+    let connection = connection::Builder::address(address)
         .serve_at("/org/freedesktop/systemd1", Systemd { result, restarted, subscribed: AtomicBool::new(false) })
         .name("org.freedesktop.systemd1")
         .build();
@@ -89,7 +89,7 @@ async fn without_a_country_the_radio_is_not_used() {
 #[tokio::test]
 async fn a_country_is_stored_and_told_to_the_kernel() {
     let home = Home::new(State::default()).await;
-    let (_systemd, restarted) = systemd(&home, "done").await;
+    let (_systemd, restarted) = systemd(&home.bus.address, "done").await;
     let mut status = home.network.status();
     home.network.set_country("DE").await.unwrap();
     assert_eq!(*restarted.borrow(), ["coffer-country.service"]);
@@ -105,7 +105,7 @@ async fn a_country_is_stored_and_told_to_the_kernel() {
 #[tokio::test]
 async fn a_country_that_the_kernel_did_not_hear_does_not_count() {
     let home = Home::new(State::default()).await;
-    let (_systemd, _restarted) = systemd(&home, "failed").await;
+    let (_systemd, _restarted) = systemd(&home.bus.address, "failed").await;
     let outcome = home.network.set_country("DE").await;
     assert!(matches!(&outcome, Err(NetworkError::Service { name, .. }) if name == "failed"), "{outcome:?}");
     assert_eq!(stored(&home).as_deref(), Some("CH\n"));
