@@ -268,6 +268,8 @@ pub enum DeviceProblemCode {
     StorageFull,
     /// The detachable key is detached.
     KeyFileMissing,
+    /// The key file is on a stick, which is not in the box.
+    KeyStickMissing,
     /// The detachable key is damaged, or another one.
     KeyFileDamaged,
     /// Nobody watches over the detachable key.

@@ -536,6 +536,7 @@ fn absolute(paths: VaultPaths) -> Result<VaultPaths, Failure> {
         device: absolute(paths.device)?,
         cipher: absolute(paths.cipher)?,
         mount_point: absolute(paths.mount_point)?,
+        key_stick: paths.key_stick.map(absolute).transpose()?,
         setup_code_file: paths.setup_code_file.map(absolute).transpose()?,
     })
 }

@@ -63,6 +63,9 @@ pub(crate) struct Serve {
     /// Holds vault.keys: the detachable key.
     #[arg(long, value_name = "DIR", required_unless_present = "state")]
     secrets: Option<PathBuf>,
+    /// Where the system mounts a stick that may carry vault.keys instead.
+    #[arg(long, value_name = "DIR")]
+    key_stick: Option<PathBuf>,
     /// Holds the identity of the box.
     #[arg(long, value_name = "DIR", required_unless_present = "state")]
     device: Option<PathBuf>,
@@ -272,6 +275,7 @@ impl Serve {
             device: self.path(self.device.as_ref(), "device"),
             cipher: self.path(self.cipher.as_ref(), "cipher"),
             mount_point: self.path(self.mount.as_ref(), "run/mnt"),
+            key_stick: self.key_stick.clone(),
             setup_code_file: self.state.as_ref().map(|state| state.join("SETUP-CODE.txt")),
         }
     }

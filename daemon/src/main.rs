@@ -31,6 +31,7 @@ use model::clock::SystemClock;
 use service::device::Device;
 use service::factory_reset;
 use service::key_file::KeyFile;
+use service::key_stick::KeyStick;
 use storage::{converters, gocryptfs, hooks, pictures, sandbox};
 
 fn main() -> ExitCode {
@@ -87,7 +88,7 @@ fn first_boot(options: &FirstBoot) -> Result<(), Failure> {
 }
 
 fn remove_used_code(options: &RemoveUsedCode) -> Result<(), Failure> {
-    let claimed = KeyFile::new(&options.secrets).exists();
+    let claimed = KeyFile::new(&options.secrets, KeyStick::new(None, &options.device)).exists();
     if claimed && Device::load(&options.device)?.is_none_or(|device| device.read().open_code(true).is_none()) {
         storage::durable::remove_file(&options.setup_code_file)
             .map_err(|cause| Failure::Directory { directory: options.setup_code_file.clone(), cause })?;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 use crate::service::key_file::KeyFile;
+use crate::service::key_stick::KeyStick;
 use crate::storage::hygiene;
 
 /// Prompts when standard input is a terminal, else reads one line from it. Prints the passphrase and nothing else.
@@ -21,7 +22,7 @@ pub(crate) fn run(secrets: &Path) -> Result<(), Failure> {
 /// Opens the key file with what is typed.
 pub(crate) fn open(secrets: &Path) -> Result<OpenKeys, Failure> {
     hygiene::harden_process();
-    let file = KeyFile::new(secrets).read().map_err(|error| {
+    let file = KeyFile::new(secrets, KeyStick::none()).read().map_err(|error| {
         Failure::KeyFile(format!("{}: {error}. Check --secrets.", secrets.join("vault.keys").display()))
     })?;
     let secret = read_secret().map_err(Failure::Runtime)?;

@@ -108,8 +108,7 @@ pub(crate) fn take(boot: &Path, touch: &Path) -> Result<(), CardError> {
     if has_mistakes {
         report.insert(0, "nothing was taken from the file. Correct what follows, and start the box again.".to_owned());
     } else {
-        let what =
-            "not all of it worked. The box tries again at its next start; correct the file first where it is wrong.";
+        let what = "not all of it worked. The box tries again in some minutes, and at its next start; correct the file first where it is wrong.";
         report.insert(0, what.to_owned());
     }
     log::warn!("coffer.toml: {} entries in coffer-errors.txt", report.len() - 1);

@@ -195,8 +195,8 @@ impl<'t> Reader<'t> {
     }
 
     fn mistake(&mut self, at: &Range<usize>, what: &str) {
-        let before = self.text.as_bytes().get(..at.start).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let before = self.text.get(..at.start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
         self.mistakes.push(Mistake { line, what: what.to_owned() });
     }
 

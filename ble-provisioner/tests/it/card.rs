@@ -30,12 +30,13 @@ struct NewBox {
     _hostnamed: Connection,
 }
 
-struct Hostnamed;
+/// Takes one name.
+struct Hostnamed(&'static str);
 
 #[interface(name = "org.freedesktop.hostname1")]
 impl Hostnamed {
     fn set_hostname(&self, hostname: &str, interactive: bool) {
-        assert_eq!((hostname, interactive), ("attic", false));
+        assert_eq!((hostname, interactive), (self.0, false));
     }
 }
 
@@ -52,7 +53,7 @@ impl NewBox {
         world.daemon.answer("POST /api/v1/device/registration", 202, json!({}));
         let (systemd, _) = systemd(world.address(), "done").await;
         let hostnamed = connection::Builder::address(world.address())
-            .serve_at("/org/freedesktop/hostname1", Hostnamed)
+            .serve_at("/org/freedesktop/hostname1", Hostnamed("attic"))
             .name("org.freedesktop.hostname1");
         let new = Self { _systemd: systemd, _hostnamed: hostnamed.build().await.unwrap(), world };
         let program = new.world.start().await;
@@ -270,7 +271,7 @@ async fn what_is_no_such_file_is_told_of() {
     fs::write(new.path("coffer.toml.txt"), whole()).unwrap();
     new.takes().await;
     assert!(new.errors().contains("Take the `.txt` away"), "{}", new.errors());
-    for bytes in [&b"\xff\xfen\0a\0m\0e\0"[..], &[b'#'; 20_000]] {
+    for bytes in [&b"\xff\xfen\0a\0m\0e\0"[..], &b"#".repeat(20_000)] {
         fs::write(new.path("coffer.toml"), bytes).unwrap();
         new.takes().await;
         assert!(new.errors().contains("16 KiB of text, in UTF-8"), "{}", new.errors());

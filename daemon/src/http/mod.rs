@@ -237,6 +237,7 @@ fn routes_of_the_vault() -> OpenApiRouter<Services> {
         .routes(routes!(vault::replace_recovery_key))
         .routes(routes!(vault::list_key_slots))
         .routes(routes!(vault::remove_key_slot))
+        .routes(routes!(vault::move_key_to_stick, vault::move_key_to_box))
         .routes(routes!(sessions::open, sessions::list, sessions::close_others))
         .routes(routes!(sessions::answer))
         .routes(routes!(sessions::refresh))

@@ -19,6 +19,7 @@ use crate::model::role::Action;
 use crate::service::Error;
 use crate::service::audit::Context;
 use crate::service::health::HealthCheck;
+use crate::service::key_stick::KeyPlace;
 use crate::service::vault::{LockReason, MasterSecret, Origin, Vault};
 use crate::service::vault_create::NewVault;
 
@@ -211,6 +212,46 @@ pub(super) async fn remove_key_slot(
 ) -> Result<StatusCode, Refusal> {
     vault.remove_key_slot(password(&body.master_password), id, call.origin, call.context).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Move the key file to the stick that is in the box: a USB stick with the label `COFFERKEY`.
+///
+/// From then on the vault locks when the stick is pulled out, and opens only while it is in the box. An open vault stays open.
+#[utoipa::path(put, path = "/vault/key-stick", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
+    (status = 200, body = Health),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`vault_state`, `vault_absent`: no stick, one with another key file, or moved already; no vault", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`key_file`: no key file", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "`storage_unavailable`: the stick cannot be written; the key file is where it was", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn move_key_to_stick(
+    State(vault): State<Arc<Vault>>,
+    State(health): State<Arc<HealthCheck>>,
+    call: Anonymous,
+    Json(body): Json<MasterCredential>,
+) -> Result<axum::Json<Health>, Refusal> {
+    vault.move_key(KeyPlace::Stick, password(&body.master_password), call.origin, call.context).await?;
+    Ok(axum::Json(health.look()))
+}
+
+/// Move the key file from the stick that is in the box back into the box, and wipe it there.
+#[utoipa::path(delete, path = "/vault/key-stick", tag = "vault", extensions(("x-action" = json!("master_secret"))), request_body = MasterCredential, responses(
+    (status = 200, body = Health),
+    (status = 403, description = "`wrong_master_secret`: wrong secret", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "`vault_state`, `vault_absent`: no stick; no vault", body = Problem, content_type = "application/problem+json"),
+    (status = 423, description = "`key_file`: no key file, or another box's", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "too many attempts", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "`storage_unavailable`: the stick could not be wiped; the key file is in the box", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn move_key_to_box(
+    State(vault): State<Arc<Vault>>,
+    State(health): State<Arc<HealthCheck>>,
+    call: Anonymous,
+    Json(body): Json<MasterCredential>,
+) -> Result<axum::Json<Health>, Refusal> {
+    vault.move_key(KeyPlace::Box, password(&body.master_password), call.origin, call.context).await?;
+    Ok(axum::Json(health.look()))
 }
 
 /// Who may lock: the control socket, an administrator, or whoever knows the master password.

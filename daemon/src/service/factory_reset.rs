@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::Error;
 use super::audit::Context;
 use super::device;
+use super::key_stick;
 use super::tunnel::TOKEN_FILE;
 use super::vault::{LockReason, Vault, VaultPaths, blocking, to_its_end};
 use crate::storage::durable;
@@ -145,6 +146,9 @@ fn erase_keys(paths: &VaultPaths) -> io::Result<()> {
             durable::erase_file(&file)?;
         }
     }
+    if let Err(error) = key_stick::erase_on_stick(paths.key_stick.as_deref(), &paths.device) {
+        error!(error:% = error; "the key file on the stick was not erased; the drive's part of the keys is");
+    }
     for directory in cipher_directories(paths) {
         if let Err(error) = durable::erase_file(&directory.join(CIPHER_CONFIGURATION)) {
             error!(error:% = error; "the drive's part of the keys was not erased; the key slots are");
@@ -192,6 +196,7 @@ mod tests {
             device: root.join("device"),
             cipher: root.join("drive/cipher"),
             mount_point: root.join("mnt"),
+            key_stick: None,
             setup_code_file: Some(root.join("SETUP-CODE.txt")),
         };
         for directory in [&paths.secrets, &paths.device, &paths.cipher] {

@@ -36,6 +36,7 @@ pub(crate) mod health;
 pub(crate) mod hook_programs;
 pub(crate) mod items;
 pub(crate) mod key_file;
+pub(crate) mod key_stick;
 pub(crate) mod marks;
 pub(crate) mod metrics;
 pub(crate) mod network;

@@ -99,6 +99,11 @@ impl Problems {
         let mut found = Vec::new();
         match self.watchdog.problem() {
             None => {}
+            Some(KeyFileProblem::Missing | KeyFileProblem::Unreadable) if self.vault.key_is_on_stick() => {
+                let happened = "The key stick is not in the box, or cannot be read.";
+                let try_next = "Put the stick that holds this box's key into the box, then unlock.";
+                found.push(critical(Code::KeyStickMissing, happened, try_next));
+            }
             Some(KeyFileProblem::Missing | KeyFileProblem::Unreadable) => {
                 found.push(critical(Code::KeyFileMissing, "The key file is missing.", "Attach the key."));
             }

@@ -23,6 +23,7 @@ use super::error::KeyFileProblem;
 use super::factory_reset;
 use super::given_key::GivenKey;
 use super::key_file::KeyFile;
+use super::key_stick::KeyStick;
 use super::throttle::Throttle;
 use super::unlocked::{Lease, Unlocked};
 use super::vault_journal::VaultJournal;
@@ -47,6 +48,8 @@ pub(crate) struct VaultPaths {
     pub(crate) cipher: PathBuf,
     /// Where the plaintext appears, to this process alone.
     pub(crate) mount_point: PathBuf,
+    /// Where a stick appears that may carry `vault.keys` instead.
+    pub(crate) key_stick: Option<PathBuf>,
     /// Shows the setup code until the box is claimed; where the daemon itself may remove it.
     pub(crate) setup_code_file: Option<PathBuf>,
 }
@@ -121,7 +124,7 @@ impl Vault {
         let journal = VaultJournal::load(paths.device.join("vault-journal.jsonl"), Arc::clone(&common.clock));
         let (gocryptfs_ended, ended) = mpsc::unbounded_channel();
         let vault = Arc::new(Self {
-            key_file: KeyFile::new(&paths.secrets),
+            key_file: KeyFile::new(&paths.secrets, KeyStick::new(paths.key_stick.as_deref(), &paths.device)),
             creation_mark: CreationMark::new(&paths.device),
             setup_code_guesses: throttle("setup-code"),
             journal: Arc::new(journal),
@@ -137,6 +140,7 @@ impl Vault {
             unlocks: AtomicU64::new(0),
             gocryptfs_ended,
         });
+        vault.key_file.finish_move();
         tokio::spawn(lock_when_gocryptfs_ends(Arc::clone(&vault), ended));
         vault
     }

@@ -165,7 +165,7 @@ impl Vault {
         let user_id = self.fill(&staged_cipher, &keys, new, context)?;
         durable::rename(&staged_cipher, &self.paths.cipher)
             .map_err(|error| Error::storage("making the cipher directory", error))?;
-        durable::rename(&staged_keys, self.key_file.path())
+        durable::rename(&staged_keys, self.key_file.home())
             .map_err(|error| Error::storage("writing the key file", error))?;
         Ok((keys, CreatedVault { vault_id, recovery_key: recovery_key.to_text(), user_id }))
     }

@@ -37,6 +37,7 @@ mod hooks;
 mod hygiene;
 mod integrity;
 mod key_rotation;
+mod key_stick;
 mod keys;
 mod lockdown;
 mod locking;

@@ -147,6 +147,7 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/vault",
         "/api/v1/vault/key-slots/list",
         "/api/v1/vault/key-slots/{id}",
+        "/api/v1/vault/key-stick",
         "/api/v1/vault/lock",
         "/api/v1/vault/lockdown",
         "/api/v1/vault/master-password",
