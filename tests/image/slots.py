@@ -35,6 +35,7 @@ def checks() -> Iterator[tuple[str, Callable[[], None]]]:
     yield "an update is tried, proves itself and stays", an_update_proves_itself
     yield "a trial that ends is followed by the proved slot", a_failed_trial_falls_back
     yield "one power cut does not condemn a slot, two starts without a verdict do", a_trial_is_begun_again_once
+    yield "a slot that panics before it can count is given up", a_slot_that_never_counts_is_given_up
     yield "a slot that does not run cannot be good", a_slot_that_does_not_run_cannot_be_good
     yield "the proved slot is not given up", the_proved_slot_is_not_given_up
     yield "the slot that starts is not written to", the_slot_that_starts_is_not_written_to
@@ -180,6 +181,21 @@ def a_trial_is_begun_again_once() -> None:
     _with_box(check)
 
 
+def a_slot_that_never_counts_is_given_up() -> None:
+    def check(box: _Box) -> None:
+        box.updated()
+        assert box.restart() == "B"
+        starts = 1
+        while box.cut_power() == "A" and box.says("resume") == "restart":
+            assert box.restart() == "B"
+            starts += 1
+            assert starts < 10, "without an end"
+        assert starts == 3
+        assert box.look() == ("A", "A", "good", "bad", ["good.A"]) and not box.argument.exists(), box.look()
+
+    _with_box(check)
+
+
 def a_slot_that_does_not_run_cannot_be_good() -> None:
     def check(box: _Box) -> None:
         box.updated()
@@ -268,9 +284,16 @@ def _on_trial(box: _Box) -> None:
     assert box.restart() == "B"
 
 
+def _never_tried(box: _Box) -> None:
+    box.updated()
+    assert box.cut_power() == "A"
+
+
 def _tried_twice(box: _Box) -> None:
     _on_trial(box)
     box.says("began")
+    assert box.cut_power() == "A" and box.says("resume") == "restart"
+    assert box.restart() == "B"
     box.says("began")
     assert box.cut_power() == "A"
 
@@ -283,6 +306,7 @@ _OPERATIONS: Sequence[tuple[str, Callable[[_Box], None], tuple[str, ...]]] = (
     ("set-state good again", _idle, ("set-state", "A", "good")),
     ("began", _on_trial, ("began",)),
     ("give-up", _on_trial, ("give-up",)),
+    ("resume that begins again", _never_tried, ("resume",)),
     ("resume that gives up", _tried_twice, ("resume",)),
 )
 
