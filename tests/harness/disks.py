@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -50,6 +51,11 @@ def read_boot_partition_file(card: Path, name: str) -> str:
     return run(["mtype", "-i", boot_partition(card), f"::/{name}"]).decode()
 
 
+def write_boot_partition_file(card: Path, name: str, text: str) -> None:
+    """What a person writes who puts the card into a computer."""
+    run(["mcopy", "-o", "-i", boot_partition(card), "-", f"::/{name}"], stdin=text.encode())
+
+
 def read_data_partition_file(card: Path, name: str) -> str:
     """One file of the data partition, read with the machine off. `debugfs` knows no offsets, so on a copy."""
     with tempfile.NamedTemporaryFile() as copy:
@@ -69,3 +75,15 @@ def contains(path: Path, marker: bytes) -> bool:
                 return True
             previous = chunk[-len(marker) :]
     return False
+
+
+def make_foreign(path: Path, size_bytes: int) -> None:
+    """A drive of somebody else."""
+    make_blank(path, size_bytes)
+    run(["mkfs.ext4", "-q", "-F", "-L", "holidays", path])
+
+
+def digest(path: Path) -> str:
+    """Of all of a drive."""
+    with open(path, "rb") as image:
+        return hashlib.file_digest(image, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Takes the Debian kernel package apart: the image, the few modules the appliance needs, and an initramfs.
 
-The initramfs does one thing: stack our layer over the Debian base, read-only, and start systemd from it.
+The initramfs does one thing: stack our layer over the Debian base, read-only, and start systemd from it. On a card with
+slots the layer is the slot's root, which it maps as the command line says; the image's own kernel does that by itself.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from pathlib import Path
 
 from harness.tools import TESTS, ToolError, run
 
-# What the initramfs needs to find and stack the two squashfs images.
-BOOT_MODULES = ("virtio_blk", "squashfs", "overlay")
+# What the initramfs needs to find and stack the two images, and to map one that is sealed; in this order, because nobody
+# loads there what a module asks the kernel for.
+BOOT_MODULES = ("virtio_blk", "squashfs", "overlay", "crc32c_generic", "erofs", "dm_mod", "dm_verity", "sha256_generic", "sha2_ce")
 # The rest is loaded by udev or on demand from the root. hci_uart attaches the virtual Bluetooth controller,
-# mac80211_hwsim is the virtual Wi-Fi.
+# mac80211_hwsim is the virtual Wi-Fi, and what is behind it a USB socket with its sticks.
 ROOT_MODULES = (
     "virtio_net", "virtio_rng", "nvme", "crc32c_generic", "crc32c_cryptoapi", "ext4",
     "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8",
     "fuse", "zram", "loop", "hci_uart", "bluetooth", "uhid", "ccm", "gcm", "cmac", "ecb", "aes_ce_blk",
     "aes_ce_ccm", "ghash-ce", "algif_hash", "algif_skcipher", "algif_aead", "virtio_console",
-    "mac80211_hwsim",
+    "mac80211_hwsim", "xhci_pci", "usb_storage", "sd_mod",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.base import Base
@@ -20,8 +20,19 @@ TEST_BINARIES = ("coffer",)
 _ACCOUNT_FILES = ("passwd", "group", "shadow", "gshadow")
 
 
-def build(base: Base, binaries: Path, output: Path, *, with_agent: bool, registrar_ca: bytes | None = None) -> None:
-    """Writes the layer's squashfs to `output`; `binaries` holds the aarch64 programs."""
+def build(
+    base: Base,
+    binaries: Path,
+    output: Path,
+    *,
+    with_agent: bool,
+    registrar_ca: bytes | None = None,
+    complete: Callable[[Path], None] | None = None,
+) -> None:
+    """Writes the layer to `output`, an erofs or a squashfs as its name says; `binaries` holds the aarch64 programs.
+
+    `complete` adds to the folder of the layer before it is packed.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         layer, whole = Path(scratch) / "layer", Path(scratch) / "whole"
         _place_our_files(layer)
@@ -31,9 +42,18 @@ def build(base: Base, binaries: Path, output: Path, *, with_agent: bool, registr
             shutil.copytree(TESTS / "guest/root", layer, symlinks=True, dirs_exist_ok=True)
         if registrar_ca is not None:
             _trust(layer, registrar_ca)
+        if complete is not None:
+            complete(layer)
         shutil.copytree(base.stage, whole, symlinks=True)
         shutil.copytree(layer, whole, symlinks=True, dirs_exist_ok=True)
         _compute_identity(layer, whole)
+        _pack(layer, output)
+
+
+def _pack(layer: Path, output: Path) -> None:
+    if output.suffix == ".erofs":
+        run(["mkfs.erofs", "-zlz4", "--all-root", "--quiet", output, layer])
+    else:
         run(["mksquashfs", layer, output, "-comp", "lz4", "-noappend", "-all-root", "-quiet", "-no-progress"])
 
 

@@ -14,9 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness.agent import Agent
 from harness.base import Base
+from harness.stick import Socket
 from harness.tools import TESTS, ToolError
 
 _START_LIMIT_S = 30.0
@@ -26,14 +28,45 @@ _POWER_OFF_LIMIT_S = 120.0
 _UPLINK, _INTERNET = "52:54:00:c0:ff:e2", "10.0.3.100"
 
 
+class Board(Protocol):
+    """What QEMU has to know of a board to start it: kernel, its words, virtio disks (and whether read-only), the drive."""
+
+    @property
+    def kernel(self) -> Path: ...
+    @property
+    def initrd(self) -> Path: ...
+    @property
+    def words(self) -> Sequence[str]: ...
+    @property
+    def disks(self) -> Sequence[tuple[Path, bool]]: ...
+    @property
+    def nvme(self) -> Path | None: ...
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What one board is put together from; the same parts may be started again and again."""
+    """A board whose layer is a disk of its own; the same parts may be started again and again."""
 
     base: Base
     layer: Path
     sd_card: Path
     nvme: Path | None
+
+    @property
+    def kernel(self) -> Path:
+        return self.base.kernel
+
+    @property
+    def initrd(self) -> Path:
+        return self.base.initrd
+
+    @property
+    def words(self) -> Sequence[str]:
+        return ("root=none", "ro", "panic=-1")
+
+    @property
+    def disks(self) -> Sequence[tuple[Path, bool]]:
+        return ((self.base.root, True), (self.layer, True), (self.sd_card, False))
 
 
 def free_port() -> int:
@@ -59,22 +92,21 @@ def houses(internet: Mapping[int, int]) -> list[str]:
     return ["-netdev", options, "-device", f"virtio-net-pci,netdev=uplink,mac={_UPLINK},romfile="]
 
 
-def command_line(parts: Parts, *, network: Sequence[str], kernel_words: Sequence[str] = ()) -> list[str]:
+def command_line(board: Board, *, network: Sequence[str], kernel_words: Sequence[str] = ()) -> list[str]:
     """QEMU's arguments for the board itself, without console and test channels."""
-    words = ["console=ttyAMA0", "root=none", "ro", "panic=-1", "mitigations=off", "audit=0", *kernel_words]
-    drives = [(parts.base.root, True), (parts.layer, True), (parts.sd_card, False)]
+    words = ["console=ttyAMA0", *board.words, "mitigations=off", "audit=0", *kernel_words]
     arguments = [
         "qemu-system-aarch64", "-M", "virt,gic-version=2", "-cpu", "cortex-a76", "-accel", "tcg,thread=multi",
         "-smp", "2", "-m", "1024", "-display", "none", "-no-reboot",
-        "-kernel", str(parts.base.kernel), "-initrd", str(parts.base.initrd), "-append", " ".join(words),
+        "-kernel", str(board.kernel), "-initrd", str(board.initrd), "-append", " ".join(words),
         *network, "-device", "virtio-rng-pci",
     ]  # fmt: skip
-    for number, (image, read_only) in enumerate(drives):
+    for number, (image, read_only) in enumerate(board.disks):
         mode = "on" if read_only else "off"
         arguments += ["-drive", f"file={image},if=none,id=disk{number},format=raw,readonly={mode}"]
         arguments += ["-device", f"virtio-blk-pci,drive=disk{number}"]
-    if parts.nvme is not None:
-        arguments += ["-drive", f"file={parts.nvme},if=none,id=nvme,format=raw"]
+    if board.nvme is not None:
+        arguments += ["-drive", f"file={board.nvme},if=none,id=nvme,format=raw"]
         arguments += ["-device", "nvme,drive=nvme,serial=COFFER01"]
     return arguments
 
@@ -84,7 +116,7 @@ class Machine:
 
     def __init__(
         self,
-        parts: Parts,
+        board: Board,
         directory: Path,
         *,
         network: Sequence[str],
@@ -100,7 +132,7 @@ class Machine:
         sockets = Path(self._sockets.name)
         self.bluetooth_socket = sockets / "hci"
         self.started_at = time.monotonic()
-        arguments = command_line(parts, network=network, kernel_words=["coffer.test.bluetooth", *kernel_words])
+        arguments = command_line(board, network=network, kernel_words=["coffer.test.bluetooth", *kernel_words])
         arguments += [
             "-rtc", f"base={clock}", "-serial", f"file:{directory / 'serial.log'}", "-monitor", "none",
             "-device", "virtio-serial-pci",
@@ -110,6 +142,7 @@ class Machine:
             "-device", "virtserialport,chardev=journal,name=coffer.journal",
             "-chardev", f"socket,id=hci,path={self.bluetooth_socket},server=on,wait=off",
             "-device", "pci-serial,chardev=hci",
+            "-device", "qemu-xhci", "-qmp", f"unix:{sockets / 'monitor'},server=on,wait=off",
         ]  # fmt: skip
         self.laptop_socket = sockets / "laptop"
         if laptop:
@@ -119,6 +152,7 @@ class Machine:
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=errors)
         self.agent = Agent(self._await_socket(sockets / "agent"))
+        self.usb = Socket(self._await_socket(sockets / "monitor"))
 
     def wait_until_up(self) -> None:
         self.agent.wait_until_up(_AGENT_LIMIT_S)
@@ -144,12 +178,19 @@ class Machine:
         self._process.wait(_POWER_OFF_LIMIT_S)
         self._close()
 
+    def wait_until_it_restarts(self, limit_s: float) -> str:
+        """Waits for a restart that the box decides on, at which QEMU ends; gives what the console said."""
+        self._process.wait(limit_s)
+        self._close()
+        return (self.directory / "serial.log").read_text(errors="replace")
+
     def is_running(self) -> bool:
         return self._process.poll() is None
 
     def _close(self) -> None:
         self._process.wait()
         self.agent.close()
+        self.usb.close()
         self._sockets.cleanup()
 
     def _await_socket(self, path: Path) -> Path:

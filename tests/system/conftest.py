@@ -1,13 +1,15 @@
-"""The three emulated boxes of the system tests, each from its first start to its last.
+"""The five emulated boxes of the system tests, each from its first start to its last.
 
 The tests tell three stories in the order of their files. A box with a cable: first start, claim, power cut (1 to 3). One
-that is set up from a phone, without a cable: set-up, back by itself, moving house (4 to 6). And one that is set up from
-a laptop (7). Each later test needs the earlier ones of its story, so the run stops at the first failure
-(tests/run-system passes -x). One machine runs at a time.
+that is set up from a phone, without a cable: set-up, back by itself, moving house (4 to 6). One that is set up from
+a laptop (7). One with the card of the image, which is updated (8). And one that loses its key, its drive, and in the end
+its owner (9). Each later test needs the earlier ones of its story, so the run stops at the first failure (tests/run-system
+passes -x). One machine runs at a time.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ import pytest
 from handset import Handset
 from laptop import Laptop
 
-from harness import base, disks, layer
+from harness import base, disks, image, layer, slots
 from harness.api import Api
 from harness.cloud import Cloud
 from harness.edge import Edge
@@ -25,13 +27,16 @@ from harness.machine import Machine, Parts, free_port, houses, lan
 from harness.phone import Phone
 from harness.portal import Portal
 from harness.radio import Radio
+from harness.slots import Authority, Release, SlotBoard
 from harness.sniffer import Sniffer
-from harness.tools import PROJECT
+from harness.tools import PROJECT, run
 
 _EVIDENCE = PROJECT / "build" / "system-test"
 _NVME_SIZE = 2 * 1024**3
 # Between `coffer.target` and the first answer lies nothing but the forwarded port.
 _ANSWER_LIMIT_S = 60.0
+# To be on trial until it is given up, and then to go down in order.
+_RESTART_LIMIT_S = 600.0
 # As tests/guest has it, in `cloudflared`.
 _HTTP, _HTTPS, _EDGE = 80, 443, 7844
 
@@ -43,6 +48,8 @@ class Box:
         self.parts = parts
         self.evidence = evidence
         self._starts = 0
+        # Whether the drive in the box is one that it takes.
+        self.drive_comes_up = True
         self.machine: Machine
         self.radio: Radio
         self.phone: Phone
@@ -59,6 +66,11 @@ class Box:
         self.machine.cut_power()
         self.radio.switch_off()
 
+    def with_drive(self, nvme: Path | None, *, comes_up: bool) -> None:
+        """Another drive, or none, from the next start on."""
+        self.parts = dataclasses.replace(self.parts, nvme=nvme)
+        self.drive_comes_up = comes_up
+
     def sh(self, command: str) -> str:
         """A command as root in the box that has to succeed."""
         return self.machine.agent.output(command)
@@ -68,13 +80,17 @@ class Box:
         return self.evidence / f"start-{self._starts}"
 
     def _start(self, machine: Machine) -> None:
+        self._attach(machine)
+        machine.wait_until_up()
+        machine.agent.run("systemctl is-system-running --wait", limit_s=300)
+        if self.drive_comes_up:
+            # The start does not wait for the drive, which the kernel may find late.
+            machine.agent.wait_for("findmnt /srv/coffer", limit_s=300)
+
+    def _attach(self, machine: Machine) -> None:
         self.machine = machine
         self.radio = Radio(machine.bluetooth_socket)
         self.phone = Phone(self.radio)
-        machine.wait_until_up()
-        machine.agent.run("systemctl is-system-running --wait", limit_s=300)
-        # The start does not wait for the drive, which the kernel may find late.
-        machine.agent.wait_for("findmnt /srv/coffer", limit_s=300)
 
 
 class WirelessBox(Box):
@@ -113,6 +129,49 @@ class WirelessBox(Box):
         (self.machine.directory / "started").write_text(self.sh("cat /run/coffer-test-started"))
 
 
+class SlotBox(Box):
+    """A box with the card of the image. Between two starts of it the test is the firmware."""
+
+    def __init__(self, card: Path, nvme: Path, stick: Path, evidence: Path) -> None:
+        super().__init__(Parts(base.prepare(), Path(os.devnull), card, nvme), evidence)
+        self._stick = stick
+        self.slot = ""
+
+    def switch_on(self) -> None:
+        self.begin_start()
+        self.wait_until_up()
+
+    def begin_start(self, *, trial: bool = False) -> None:
+        """Starts the slot that the card names. Does not wait: it may never come up."""
+        start = image.choose(self.parts.sd_card, self.evidence, trial=trial)
+        self.slot = start.slot
+        board = SlotBoard(self.parts.base, start, self.parts.sd_card, self._stick, self.parts.nvme)
+        port = free_port()
+        self._attach(Machine(board, self._next_start(), network=lan(port)))
+        self.api = Api(port)
+
+    def wait_until_up(self) -> None:
+        self.machine.wait_until_up()
+        self.machine.agent.run("systemctl is-system-running --wait", limit_s=300)
+        if self.parts.nvme is not None:
+            self.machine.agent.wait_for("findmnt /srv/coffer", limit_s=300)
+        self.api.wait_until_up(_ANSWER_LIMIT_S)
+        self.sh("mkdir -p /run/stick && mount -o ro /dev/vdc /run/stick")
+
+    def follow_restart(self, limit_s: float = _RESTART_LIMIT_S) -> str | None:
+        """Waits until the box restarts by itself, and starts it again as it told the firmware; gives its word."""
+        word = slots.restart_argument(self.machine.wait_until_it_restarts(limit_s))
+        self.radio.switch_off()
+        self.begin_start(trial=word == "0 tryboot")
+        return word
+
+    def restart(self) -> str | None:
+        """As the owner does it."""
+        self.machine.save_journal()
+        self.machine.agent.run("systemctl --no-block reboot")
+        return self.follow_restart()
+
+
 def _new_parts(evidence: Path, *, registrar_ca: bytes | None = None) -> Parts:
     """A box that was just put together: our layer, a card from the flasher, a drive from the shop."""
     shutil.rmtree(evidence, ignore_errors=True)
@@ -128,6 +187,18 @@ def _new_parts(evidence: Path, *, registrar_ca: bytes | None = None) -> Parts:
 def box() -> Iterator[Box]:
     """The one with a cable. The last test of its story switches it off."""
     evidence = _EVIDENCE / "cable"
+    box = Box(_new_parts(evidence), evidence)
+    box.switch_on()
+    yield box
+    if box.machine.is_running():
+        box.machine.save_journal()
+        box.cut_power()
+
+
+@pytest.fixture(scope="session")
+def losing_box() -> Iterator[Box]:
+    """The one that loses things. The last test of its story leaves it as it was when it was new."""
+    evidence = _EVIDENCE / "losses"
     box = Box(_new_parts(evidence), evidence)
     box.switch_on()
     yield box
@@ -176,3 +247,44 @@ def laptop_box() -> Iterator[WirelessBox]:
 def laptop(laptop_box: WirelessBox) -> Laptop:
     """The laptop of its owner."""
     return Laptop(laptop_box)
+
+
+@pytest.fixture(scope="session")
+def slot_box() -> Iterator[SlotBox]:
+    """The one with the card of the image, and a stick with bundles. The last test of its story switches it off."""
+    evidence = _EVIDENCE / "slots"
+    shutil.rmtree(evidence, ignore_errors=True)
+    evidence.mkdir(parents=True)
+    _make_releases(evidence)
+    disks.make_blank(evidence / "nvme.img", _NVME_SIZE)
+    box = SlotBox(evidence / "card.img", evidence / "nvme.img", evidence / "stick.squashfs", evidence)
+    box.switch_on()
+    yield box
+    if box.machine.is_running():
+        box.machine.save_journal()
+        box.cut_power()
+
+
+def _make_releases(evidence: Path) -> None:
+    """A card with the first release, and a stick with updates: two good, one broken, three not to be trusted."""
+    binaries, stick = Path(os.environ["COFFER_BIN_DIR"]), evidence / "stick"
+    ours, strangers = (Authority.make(evidence / f"{name}-keys") for name in ("our", "strangers"))
+    stick.mkdir()
+    for version, broken in (("1.0.0", False), ("1.1.0", False), ("1.2.0", True)):
+        directory = evidence / version
+        release = Release.build(base.prepare(), binaries, directory, version, ours, broken=broken)
+        if version == "1.0.0":
+            release.flash(evidence / "card.img")
+        else:
+            release.bundle(stick / f"{version}.raucb", ours)
+        if version == "1.1.0":
+            release.bundle(stick / "strangers.raucb", strangers)
+        shutil.rmtree(directory)
+    for name in ("payload", "signature"):
+        shutil.copy(stick / "1.1.0.raucb", stick / f"{name}.raucb")
+    # In the middle of what is written to the slot.
+    slots.flip_byte(stick / "payload.raucb", (stick / "payload.raucb").stat().st_size // 2)
+    # The last eight bytes are the signature's length.
+    slots.flip_byte(stick / "signature.raucb", -16)
+    run(["mksquashfs", stick, evidence / "stick.squashfs", "-noI", "-noD", "-noF", "-all-root", "-quiet", "-no-progress"])
+    shutil.rmtree(stick)
