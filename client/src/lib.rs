@@ -12,5 +12,6 @@ pub mod manage;
 pub mod secrets;
 pub mod session;
 pub mod setup;
+pub mod tools;
 pub mod visit;
 pub mod wire;

@@ -2,3 +2,4 @@
 
 pub mod content;
 pub mod merge;
+pub mod store;

@@ -15,3 +15,4 @@ mod merge;
 mod program;
 mod script;
 mod setup;
+mod tools;

@@ -21,8 +21,8 @@ const PRIVATE: &[u8] = b"coffer/secrets/1/identity/private\0";
 const PUBLIC: &[u8] = b"coffer/secrets/1/identity/public\0";
 const FINGERPRINT: &[u8] = b"coffer/secrets/1/fingerprint\0";
 
-/// English words of BIP-39, in its order: chosen so that the first four letters tell any two apart.
-const WORDS: &str = include_str!("words.txt");
+/// English words of BIP-39, in its order and separated by white space: chosen so that the first four letters tell any two apart.
+pub const WORDS: &str = include_str!("words.txt");
 const WORD_BITS: usize = 11;
 const SHOWN_WORDS: usize = 6;
 
