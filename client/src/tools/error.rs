@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use super::{generate::GenerateError, inject::InjectError, otp::OtpError, reference::ReferenceError, run::RunError};
+use super::{
+    export::ExportError, generate::GenerateError, import::ImportError, inject::InjectError, otp::OtpError,
+    reference::ReferenceError, run::RunError,
+};
 use crate::secrets::store::StoreError;
 
 /// Why a tool ends. No secret is in it.
@@ -23,6 +26,23 @@ pub enum Error {
     /// A program.
     #[error("{0}")]
     Run(#[from] RunError),
+    /// Nothing was imported.
+    #[error("{0}")]
+    Import(#[from] ImportError),
+    /// Nothing was exported.
+    #[error("{0}")]
+    Export(#[from] ExportError),
+    /// There is none, or several are called so.
+    #[error("{0}")]
+    Vault(#[from] VaultError),
+    /// A question has nobody to answer it.
+    #[error("There is no terminal to ask for the {what} on: use {flag}.")]
+    NoAnswer {
+        /// What is missing.
+        what: &'static str,
+        /// What gives it without a terminal.
+        flag: &'static str,
+    },
     /// The vaults.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -46,15 +66,31 @@ pub enum Error {
     },
 }
 
+/// Why it is not clear which vault is meant.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// None is called so.
+    #[error("There is no vault {0:?}.")]
+    None(String),
+    /// Say which.
+    #[error("Several vaults are called {0:?}. Use the id of the one you mean.")]
+    Several(String),
+    /// There are several, and none was named.
+    #[error("There are several vaults: {0}. Say which one is meant with --vault.")]
+    Which(String),
+}
+
 impl Error {
     /// What the program ends with; docs/client-tools.md lists the codes.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::File { .. } | Self::Io { .. } => 1,
-            Self::Generate(_) => 2,
+            Self::Generate(_) | Self::NoAnswer { .. } | Self::Export(ExportError::Recipient(_) | ExportError::NoPassword) => 2,
+            Self::Export(_) => 1,
+            Self::Import(_) => 10,
             Self::Inject(error) => error.why.exit_code(),
             Self::Run(error) => error.exit_code(),
-            Self::Otp(_) | Self::Reference(_) => 8,
+            Self::Otp(_) | Self::Reference(_) | Self::Vault(_) => 8,
             Self::Store(_) => 9,
         }
     }

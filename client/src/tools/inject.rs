@@ -2,7 +2,7 @@
 //!
 //! Other text in double braces is left alone: it belongs to whoever reads the file.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -30,19 +30,8 @@ pub struct InjectError {
 
 /// Fills the template in a file, and writes the result to another file if everything in it was found.
 pub fn inject(vaults: &mut dyn Vaults, now: Timestamp, template: &Path, output: &Path) -> Result<(), Error> {
-    let filled = fill(vaults, now, &read(template)?)?;
+    let filled = fill(vaults, now, &private_file::read_text(template, MAX_TEMPLATE_BYTES)?)?;
     private_file::write(output, filled.as_bytes(), Existing::Replace)
-}
-
-/// The template in a file.
-pub fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
-    let read = || {
-        if fs::metadata(path)?.len() > MAX_TEMPLATE_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        fs::read_to_string(path).map(Zeroizing::new)
-    };
-    read().map_err(|source| Error::File { what: "reading", path: path.to_owned(), source })
 }
 
 /// Puts values in place of references.

@@ -144,6 +144,14 @@ pub fn as_uri(text: &str, title: &str) -> Result<Zeroizing<String>, OtpError> {
     Ok(Zeroizing::new(format!("{SCHEME}{kind}/{label}?secret={}", *secret)))
 }
 
+/// The other way: what other vaults keep, if the URI says no more than [`as_uri`] would make of it.
+pub fn as_bare_secret(uri: &str, title: &str) -> Option<Zeroizing<String>> {
+    let (_, secret) = uri.split_once("?secret=")?;
+    let steam = Zeroizing::new(format!("{STEAM_SCHEME}{secret}"));
+    let forms = [Zeroizing::new(secret.to_owned()), steam];
+    forms.into_iter().find(|form| as_uri(form, title).is_ok_and(|made| *made == uri))
+}
+
 fn without_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let start = text.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;
     Some(&text[start.len()..])
@@ -264,5 +272,13 @@ mod tests {
         assert_eq!(*as_uri("steam://GEZDGNBV", "A").unwrap(), "otpauth://steam/A?secret=GEZDGNBV");
         let same = "otpauth://totp/x?secret=GEZDGNBV&digits=8";
         assert_eq!(*as_uri(same, "A").unwrap(), same);
+        for (uri, bare) in [
+            ("otpauth://totp/A%20b?secret=GEZDGNBV", Some("GEZDGNBV")),
+            ("otpauth://steam/A%20b?secret=GEZDGNBV", Some("steam://GEZDGNBV")),
+            ("otpauth://totp/other?secret=GEZDGNBV", None),
+            ("otpauth://totp/A%20b?secret=GEZDGNBV&digits=8", None),
+        ] {
+            assert_eq!(as_bare_secret(uri, "A b").as_ref().map(|bare| bare.as_str()), bare, "{uri}");
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! Files that only their owner may read, and that are there whole or not at all.
+//! Files with secrets: read without a trace in memory, written for their owner alone, and whole or not at all.
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::Path,
 };
 
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
 use super::error::Error;
 
@@ -17,6 +18,26 @@ pub enum Existing {
     Replace,
     /// It stays, and nothing is written.
     Keep,
+}
+
+/// All of a file, if it is not larger than it may be.
+pub fn read(path: &Path, limit_bytes: u64) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let read = || {
+        let file = File::open(path)?;
+        // As large as it gets, so that it is not moved and left behind while it grows; pipes tell no length.
+        let capacity = usize::try_from(file.metadata()?.len().min(limit_bytes) + 1).unwrap_or(0);
+        let mut content = Zeroizing::new(Vec::with_capacity(capacity));
+        file.take(limit_bytes + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > limit_bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+    };
+    read().map_err(|source| Error::File { what: "reading", path: path.to_owned(), source })
+}
+
+/// Likewise, as text.
+pub fn read_text(path: &Path, limit_bytes: u64) -> Result<Zeroizing<String>, Error> {
+    let content = read(path, limit_bytes)?;
+    let text = std::str::from_utf8(&content).map(|text| Zeroizing::new(text.to_owned()));
+    text.map_err(|_| Error::File { what: "reading", path: path.to_owned(), source: io::ErrorKind::InvalidData.into() })
 }
 
 /// Writes a file with mode 0600, through a neighbour that takes its name when everything is on disk.
@@ -43,6 +64,18 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
+
+    #[test]
+    fn no_more_is_read_than_was_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "four").unwrap();
+        assert_eq!(*read(&path, 4).unwrap(), b"four");
+        assert_eq!(*read_text(&path, 4).unwrap(), "four");
+        assert!(read(&path, 3).is_err() && read(Path::new("/dev/zero"), 3).is_err());
+        fs::write(&path, [0xff]).unwrap();
+        assert!(read_text(&path, 4).is_err());
+    }
 
     #[test]
     fn a_file_is_there_whole_and_for_its_owner() {

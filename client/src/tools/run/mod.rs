@@ -9,8 +9,8 @@ pub mod masker;
 
 use std::{
     ffi::{OsStr, OsString},
-    fs, io,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
 };
 
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use self::masker::{MIN_SECRET_BYTES, Secrets};
 use super::{
     error::Error,
+    private_file,
     reference::{Reference, Resolver, SCHEME},
 };
 use crate::secrets::store::Vaults;
@@ -87,7 +88,7 @@ impl Environment {
             }
         }
         for path in files {
-            let text = read(path)?;
+            let text = private_file::read_text(path, MAX_FILE_BYTES)?;
             let variables = env_file::parse(&text);
             let variables = variables.map_err(|misread| RunError::EnvFile { path: path.clone(), misread })?;
             for (name, value) in variables {
@@ -120,14 +121,4 @@ impl Environment {
     fn secrets(&self) -> Secrets {
         Secrets::new(self.hidden.iter().map(|secret| secret.as_bytes()))
     }
-}
-
-fn read(path: &Path) -> Result<Zeroizing<String>, Error> {
-    let read = || {
-        if fs::metadata(path)?.len() > MAX_FILE_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        fs::read_to_string(path).map(Zeroizing::new)
-    };
-    read().map_err(|source| Error::File { what: "reading", path: path.to_owned(), source })
 }
