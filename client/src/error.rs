@@ -8,6 +8,7 @@ use crate::{
     label::LabelError,
     link::RadioError,
     session::Trouble,
+    tools,
 };
 
 /// Why the program ends before it is done.
@@ -94,6 +95,9 @@ pub enum Error {
     /// The picture of a label.
     #[error("{0}")]
     Label(#[from] LabelError),
+    /// A tool of the secrets vault.
+    #[error("{0}")]
+    Tool(#[from] tools::error::Error),
     /// Something that belongs to this machine.
     #[error("{what}: {source}")]
     Io {
@@ -111,6 +115,7 @@ impl Error {
     /// What the program ends with; docs/setup.md lists the codes.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Tool(error) => error.exit_code(),
             Self::Interrupted | Self::Radio(_) | Self::Boxes(_) | Self::Label(_) | Self::Io { .. } => 1,
             Self::UnknownBox(_)
             | Self::NoSuchPhone(_)

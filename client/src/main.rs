@@ -4,6 +4,7 @@
 mod cli;
 mod report;
 mod terminal;
+mod tool;
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -15,34 +16,33 @@ use coffer_client::{
     error::Error,
     label::Label,
     manage::{self, Errand},
+    secrets::store::{StoreError, Vaults},
     setup::{
         Setup, Surroundings,
         network::{HIDDEN, KEEP, NAME},
         reach::{LOCAL_ONLY, OWN_TUNNEL, REGISTRAR, TICKET, TOKEN},
     },
+    tools,
     visit::{Visit, Wanted, name_on_air},
 };
 use jiff::Timestamp;
 
 use crate::{
-    cli::{Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Security, Switch},
+    cli::{BoxCommand, Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Security, Switch, Tool},
     terminal::{Given, Terminal},
 };
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let outcome = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Io { what: "starting", source })
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(run(command));
-            // A question may still wait for somebody to type.
-            runtime.shutdown_background();
-            outcome
-        });
+    if let Err(error) = no_core_dumps() {
+        report::failure(&error);
+        return ExitCode::from(error.exit_code());
+    }
+    let outcome = match Cli::parse().command {
+        Command::Tool(tool) => use_tool(tool).map_err(Error::Tool),
+        Command::Box(command) => in_session(command).map(|()| 0),
+    };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             report::failure(&error);
             ExitCode::from(error.exit_code())
@@ -50,9 +50,56 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<(), Error> {
+/// A crash would write what is in memory to a disk. What this program starts decides for itself.
+fn no_core_dumps() -> Result<(), Error> {
+    let forbidden = || {
+        #[cfg(target_os = "linux")]
+        nix::sys::prctl::set_dumpable(false)?;
+        let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_CORE)?;
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, hard)
+    };
+    forbidden().map_err(|error| Error::Io { what: "forbidding core dumps", source: error.into() })
+}
+
+/// Whatever ends well has an exit code: `coffer run` has that of the program.
+fn use_tool(tool: Tool) -> Result<u8, tools::error::Error> {
+    let now = clock();
+    match tool {
+        Tool::Generate(options) => tool::generate(&options)?,
+        Tool::Otp { reference, output } => tool::otp(open_vaults, reference.as_deref(), &output, now)?,
+        Tool::Read { reference, no_newline, output } => {
+            tool::read(&mut *open_vaults()?, &reference, no_newline, &output, now)?;
+        }
+        Tool::Run(options) => return tool::run(&mut *open_vaults()?, options, now),
+        Tool::Inject { input, output } => tool::fill(&mut *open_vaults()?, &input, &output, now)?,
+        Tool::SshAgent { socket, output } => tool::agent(&mut *open_vaults()?, socket, &output)?,
+        Tool::Import(options) => tool::import(&mut *open_vaults()?, &options)?,
+        Tool::Export(options) => tool::export(&mut *open_vaults()?, &options)?,
+        Tool::Completions { shell } => tool::completions(shell),
+        Tool::Man => tool::man()?,
+    }
+    Ok(0)
+}
+
+/// Those of whoever is logged in.
+fn open_vaults() -> Result<Box<dyn Vaults>, tools::error::Error> {
+    Err(StoreError::Locked.into())
+}
+
+fn in_session(command: BoxCommand) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Io { what: "starting", source })?;
+    let outcome = runtime.block_on(run(command));
+    // A question may still wait for somebody to type.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(command: BoxCommand) -> Result<(), Error> {
     match command {
-        Command::Setup(options) => {
+        BoxCommand::Setup(options) => {
             let cli::Setup { reach, network, registration, owner } = *options;
             let mut given = Given::default();
             give_network(&mut given, &network)?;
@@ -60,7 +107,7 @@ async fn run(command: Command) -> Result<(), Error> {
             give_owner(&mut given, &owner)?;
             set_up(&reach, given, surroundings(&network, false)?).await
         }
-        Command::Manage(command) => manage(command).await,
+        BoxCommand::Manage(command) => manage(command).await,
     }
 }
 

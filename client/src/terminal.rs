@@ -6,7 +6,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::File,
     io::{self, BufRead, IsTerminal, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -263,8 +263,27 @@ pub(crate) fn print(line: &str) {
     drop(writeln!(io::stdout(), "{line}"));
 }
 
-/// What belongs to a question.
-fn say(line: &str) {
+/// A secret that was asked for. Unlike what happens, it is for somebody: that nobody reads it is an error.
+pub(crate) fn print_secret(secret: &str, with_newline: bool) -> io::Result<()> {
+    // What the library would keep to write it later, it does not wipe.
+    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    stdout.write_all(secret.as_bytes())?;
+    if with_newline {
+        stdout.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// The first line of a file; of standard input for `-`, or without one.
+pub(crate) fn first_line(path: Option<&Path>) -> io::Result<SecretString> {
+    match path.filter(|path| *path != Path::new("-")) {
+        Some(path) => line(&mut read(path)?.as_bytes()),
+        None => line(&mut io::stdin().lock()),
+    }
+}
+
+/// What belongs to a question, or to a result.
+pub(crate) fn say(line: &str) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 

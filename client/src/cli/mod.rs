@@ -1,10 +1,14 @@
 //! The command line. No secret is part of it: those come from files, from standard input, or are typed.
 
+mod secrets;
 mod setup;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch};
+pub(crate) use self::{
+    secrets::{Class, Export, ExportFormat, Generate, Import, ImportFormat, Output, Run, Tool, Vault},
+    setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch},
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -15,10 +19,14 @@ Exit codes:
   4  the box does not let this machine in, or is not the box
   5  the box does not get into a network
   6  the registration failed, or is still being tried
-  7  the box refused something else";
+  7  the box refused something else
+  8  a reference, a template or a name that stands for nothing, or for several things
+  9  the vaults are locked, or do not take what they are given
+ 10  what is to be imported does not read
+`coffer run` ends with the exit code of the program instead.";
 
 #[derive(Parser)]
-#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and looks after them", after_help = EXIT_CODES)]
+#[command(name = "coffer", version, about = "Sets Coffer boxes up, looks after them, and works with secrets vaults", after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,6 +34,15 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Box(BoxCommand),
+    #[command(flatten)]
+    Tool(Tool),
+}
+
+/// What a box is talked to for.
+#[derive(Subcommand)]
+pub(crate) enum BoxCommand {
     /// Set a box up: network, registration, owner
     #[command(after_help = EXIT_CODES)]
     Setup(Box<Setup>),

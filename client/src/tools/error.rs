@@ -35,6 +35,9 @@ pub enum Error {
     /// There is none, or several are called so.
     #[error("{0}")]
     Vault(#[from] VaultError),
+    /// A password that was typed twice.
+    #[error("The two passwords differ.")]
+    Differ,
     /// A question has nobody to answer it.
     #[error("There is no terminal to ask for the {what} on: use {flag}.")]
     NoAnswer {
@@ -85,7 +88,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::File { .. } | Self::Io { .. } => 1,
-            Self::Generate(_) | Self::NoAnswer { .. } | Self::Export(ExportError::Recipient(_) | ExportError::NoPassword) => 2,
+            Self::Generate(_) | Self::NoAnswer { .. } | Self::Differ | Self::Export(ExportError::Recipient(_) | ExportError::NoPassword) => 2,
             Self::Export(_) => 1,
             Self::Import(_) => 10,
             Self::Inject(error) => error.why.exit_code(),

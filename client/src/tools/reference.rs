@@ -7,7 +7,10 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{error::Error, otp::Otp};
+use super::{
+    error::Error,
+    otp::{Code, Otp},
+};
 use crate::secrets::{
     content::{Content, FieldKind},
     store::{Item, Vault, Vaults},
@@ -148,10 +151,12 @@ impl<'a> Resolver<'a> {
         value(&self.item(vault, reference)?.content, reference, now)
     }
 
-    /// The item that is meant, whatever the field.
-    pub fn find(&mut self, reference: &Reference) -> Result<&Item, Error> {
+    /// The code of the one-time password that is meant, whatever the field is said to be.
+    pub fn code(&mut self, reference: &Reference) -> Result<Code, Error> {
         let vault = self.vault(reference)?;
-        self.item(vault, reference)
+        let now = self.now;
+        let (value, _) = field(&self.item(vault, reference)?.content, reference)?;
+        Ok(Otp::parse(value)?.code(now))
     }
 
     fn vault(&mut self, reference: &Reference) -> Result<Uuid, Error> {
@@ -200,22 +205,28 @@ fn only<T>(
 }
 
 fn value(content: &Content, reference: &Reference, now: Timestamp) -> Result<Resolved, Error> {
-    let id = reference.field.parse::<Uuid>().ok();
-    let field = content.fields.iter().find(|field| Some(field.id) == id);
-    let field = field.or_else(|| content.field(&reference.field));
-    let (value, kind) = match field {
-        Some(field) => (&field.value, &field.kind),
-        None if reference.field == NOTES && !content.notes.is_empty() => (&content.notes, &FieldKind::Secret),
-        None => {
-            let names: Vec<&str> = content.fields.iter().map(|field| field.name.as_str()).collect();
-            return Err(ReferenceError::NoField { reference: reference.clone(), fields: names.join(", ") }.into());
-        }
-    };
+    let (value, kind) = field(content, reference)?;
     if reference.as_otp || *kind == FieldKind::Otp {
         let code = Otp::parse(value)?.code(now);
         return Ok(Resolved { value: code.code, is_hidden: true });
     }
     Ok(Resolved { value: value.clone(), is_hidden: kind.hidden() })
+}
+
+fn field<'a>(
+    content: &'a Content,
+    reference: &Reference,
+) -> Result<(&'a Zeroizing<String>, &'a FieldKind), ReferenceError> {
+    let id = reference.field.parse::<Uuid>().ok();
+    let field = content.fields.iter().find(|field| Some(field.id) == id);
+    match field.or_else(|| content.field(&reference.field)) {
+        Some(field) => Ok((&field.value, &field.kind)),
+        None if reference.field == NOTES && !content.notes.is_empty() => Ok((&content.notes, &FieldKind::Secret)),
+        None => {
+            let names: Vec<&str> = content.fields.iter().map(|field| field.name.as_str()).collect();
+            Err(ReferenceError::NoField { reference: reference.clone(), fields: names.join(", ") })
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, Read, Write},
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    io::{self, IsTerminal, Read, Write},
+    os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
     sync::Arc,
 };
@@ -23,18 +23,26 @@ use zeroize::Zeroizing;
 use super::{
     Environment, RunError,
     masker::{Masker, Secrets},
+    pty::{self, Pty},
 };
 use crate::tools::error::Error;
 
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What is passed on to the child; the others end, stop or resize both anyway, or cannot be caught.
-const FORWARDED: [Signal; 6] =
-    [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
+/// What is passed on to the child; the others end or stop both anyway, or cannot be caught.
+const FORWARDED: [Signal; 7] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
 
 /// Runs a program to its end, and returns its exit code; 128 and the signal if one killed it.
 ///
-/// With `is_masked` its output goes through pipes: it does not see a terminal. Else it inherits ours.
+/// With `is_masked` its output goes through pipes, or through a terminal made for it where ours is one. Else it inherits ours.
 pub async fn run(
     program: OsString,
     arguments: Vec<OsString>,
@@ -45,28 +53,39 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     let mut command = Command::new(&program);
     command.args(arguments).envs(environment.variables.iter().map(|(name, value)| (name, value.as_str())));
-    if is_masked {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    }
+    let terminal = if is_masked { redirect(&mut command)? } else { None };
     let mut child = command.spawn().map_err(|source| RunError::Spawn { program, source })?;
+    // With it goes our copy of what the child writes to: reading ends when the child has closed its own.
     drop(command);
     let secrets = Arc::new(environment.secrets());
     drop(environment);
 
     let mut pumps = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        let from = stdout.into_owned_fd().map_err(piping)?;
+    let mut start = |from: File, to: Box<dyn Write + Send>| {
         let secrets = Arc::clone(&secrets);
-        pumps.push(tokio::task::spawn_blocking(move || pump(from, io::stdout(), &secrets)));
+        pumps.push(tokio::task::spawn_blocking(move || pump(from, to, &secrets)));
+    };
+    if let Some(stdout) = child.stdout.take() {
+        start(File::from(stdout.into_owned_fd().map_err(piping)?), Box::new(io::stdout()));
     }
     if let Some(stderr) = child.stderr.take() {
-        let from = stderr.into_owned_fd().map_err(piping)?;
-        pumps.push(tokio::task::spawn_blocking(move || pump(from, io::stderr(), &secrets)));
+        start(File::from(stderr.into_owned_fd().map_err(piping)?), Box::new(io::stderr()));
+    }
+    if let Some((terminal, output)) = &terminal {
+        let to: Box<dyn Write + Send> = match output {
+            Output::Stdout => Box::new(io::stdout()),
+            Output::Stderr => Box::new(io::stderr()),
+        };
+        start(terminal.try_clone().map_err(piping)?, to);
     }
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.map_err(|source| Error::Io { what: "waiting for the program", source })?,
             signal = signals.next() => {
+                if let (Signal::SIGWINCH, Some((terminal, output))) = (signal, &terminal) {
+                    // The child asks for the size again when the signal reaches it.
+                    output.resize(terminal);
+                }
                 if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok())
                     && !comes_from_our_terminal(signal)
                 {
@@ -82,6 +101,38 @@ pub async fn run(
         _ = signals.next() => {}
     }
     Ok(exit_code(status))
+}
+
+/// Where a terminal of ours is.
+enum Output {
+    Stdout,
+    Stderr,
+}
+
+impl Output {
+    /// A size that stays wrong is no reason to stop.
+    fn resize(&self, terminal: &File) {
+        match self {
+            Self::Stdout => pty::resize(terminal, &io::stdout()).ok(),
+            Self::Stderr => pty::resize(terminal, &io::stderr()).ok(),
+        };
+    }
+}
+
+/// Leads what the child writes to us. What would have gone to a terminal goes to one: to the same, so that it stays in order.
+fn redirect(command: &mut Command) -> Result<Option<(File, Output)>, Error> {
+    let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let (pty, output) = match (out, err) {
+        (true, _) => (Some(Pty::open(&io::stdout()).map_err(piping)?), Output::Stdout),
+        (false, true) => (Some(Pty::open(&io::stderr()).map_err(piping)?), Output::Stderr),
+        (false, false) => (None, Output::Stdout),
+    };
+    let to = |is_terminal: bool| match &pty {
+        Some(pty) if is_terminal => pty.theirs.try_clone().map(Stdio::from),
+        _ => Ok(Stdio::piped()),
+    };
+    command.stdout(to(out).map_err(piping)?).stderr(to(err).map_err(piping)?);
+    Ok(pty.map(|pty| (pty.ours, output)))
 }
 
 fn piping(source: io::Error) -> Error {
@@ -100,8 +151,7 @@ fn comes_from_our_terminal(signal: Signal) -> bool {
 }
 
 /// Until there is nothing more to read, or nobody who reads: then the child learns it by the closed pipe.
-fn pump(from: OwnedFd, mut to: impl Write, secrets: &Secrets) {
-    let mut from = File::from(from);
+fn pump(mut from: File, mut to: Box<dyn Write + Send>, secrets: &Secrets) {
     let mut masker = Masker::new(secrets);
     let mut piece = Zeroizing::new(vec![0; PIECE_BYTES]);
     let mut out = Vec::new();
@@ -110,6 +160,7 @@ fn pump(from: OwnedFd, mut to: impl Write, secrets: &Secrets) {
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // The end of a terminal that nobody writes to any more is an error.
             Err(_) => break,
         };
         masker.push(&piece[..read], &mut out);

@@ -6,6 +6,7 @@
 pub mod child;
 pub mod env_file;
 pub mod masker;
+mod pty;
 
 use std::{
     ffi::{OsStr, OsString},

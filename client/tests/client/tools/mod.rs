@@ -1,5 +1,6 @@
 //! The tools of the secrets vault, on vaults in memory.
 
+mod command_line;
 mod exports;
 mod imports;
 mod memory;

@@ -163,6 +163,26 @@ fn output_is_not_held_back() {
     child.wait().unwrap();
 }
 
+/// With a terminal (of `script`) for everything, the child has one too: of the same size, and masked all the same.
+#[test]
+fn a_terminal_stays_a_terminal() {
+    let inner = command(
+        r#"exec 3>&1; test -t 0 && test -t 1 && test -t 2 && echo "three $PASSWORD"; stty size <&3
+        stty -F /dev/tty rows 33 cols 77
+        for turn in $(seq 2000); do test "$(stty size <&3)" = "33 77" && exit 5; done"#,
+    );
+    let words = std::iter::once(inner.get_program()).chain(inner.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("stty rows 22 cols 66; exec {}", line.join(" ")), "/dev/null"]);
+    script.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = script.stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let mask = std::str::from_utf8(MASK).unwrap();
+    assert!(told.contains(&format!("three {mask}\r\n22 66\r\n")), "{told:?}");
+    assert_eq!(output.status.code(), Some(5), "{told:?}");
+}
+
 fn resolved(inherited: &[(&str, &str)]) -> Result<Environment, Error> {
     let inherited = inherited.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     Environment::resolve(&mut memory(), Timestamp::UNIX_EPOCH, inherited, &[])
