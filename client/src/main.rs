@@ -22,7 +22,7 @@ use coffer_client::{
         network::{HIDDEN, KEEP, NAME},
         reach::{LOCAL_ONLY, OWN_TUNNEL, REGISTRAR, TICKET, TOKEN},
     },
-    tools,
+    tools::{self, lazy::Lazy},
     visit::{Visit, Wanted, name_on_air},
 };
 use jiff::Timestamp;
@@ -63,27 +63,25 @@ fn no_core_dumps() -> Result<(), Error> {
 
 /// Whatever ends well has an exit code: `coffer run` has that of the program.
 fn use_tool(tool: Tool) -> Result<u8, tools::error::Error> {
-    let now = clock();
+    let (vaults, now) = (&mut Lazy::new(open_vaults), clock());
     match tool {
         Tool::Generate(options) => tool::generate(&options)?,
-        Tool::Otp { reference, output } => tool::otp(open_vaults, reference.as_deref(), &output, now)?,
-        Tool::Read { reference, no_newline, output } => {
-            tool::read(&mut *open_vaults()?, &reference, no_newline, &output, now)?;
-        }
-        Tool::Run(options) => return tool::run(&mut *open_vaults()?, options, now),
-        Tool::Inject { input, output } => tool::fill(&mut *open_vaults()?, &input, &output, now)?,
-        Tool::SshAgent { socket, output } => tool::agent(&mut *open_vaults()?, socket, &output)?,
-        Tool::Import(options) => tool::import(&mut *open_vaults()?, &options)?,
-        Tool::Export(options) => tool::export(&mut *open_vaults()?, &options)?,
-        Tool::Completions { shell } => tool::completions(shell),
+        Tool::Otp { reference, output } => tool::otp(vaults, reference.as_deref(), &output, now)?,
+        Tool::Read { reference, no_newline, output } => tool::read(vaults, &reference, no_newline, &output, now)?,
+        Tool::Run(options) => return tool::run(vaults, options, now),
+        Tool::Inject { input, output } => tools::inject::inject(vaults, now, &input, &output)?,
+        Tool::SshAgent { socket, output } => tool::agent(vaults, socket, &output)?,
+        Tool::Import(options) => tool::import(vaults, &options)?,
+        Tool::Export(options) => tool::export(vaults, &options)?,
+        Tool::Completions { shell } => tool::completions(shell)?,
         Tool::Man => tool::man()?,
     }
     Ok(0)
 }
 
 /// Those of whoever is logged in.
-fn open_vaults() -> Result<Box<dyn Vaults>, tools::error::Error> {
-    Err(StoreError::Locked.into())
+fn open_vaults() -> Result<Box<dyn Vaults>, StoreError> {
+    Err(StoreError::Locked)
 }
 
 fn in_session(command: BoxCommand) -> Result<(), Error> {

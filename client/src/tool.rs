@@ -18,7 +18,6 @@ use coffer_client::{
         export::{self, To},
         generate::{Class, PasswordWish, PhraseWish},
         import,
-        inject::inject,
         losses::Losses,
         otp::Otp,
         reference::{Reference, Resolver},
@@ -62,7 +61,7 @@ pub(crate) fn generate(options: &cli::Generate) -> Result<(), Error> {
 
 /// Of a field, or of a secret that is typed or piped in.
 pub(crate) fn otp(
-    vaults: impl FnOnce() -> Result<Box<dyn Vaults>, Error>,
+    vaults: &mut dyn Vaults,
     reference: Option<&str>,
     output: &cli::Output,
     now: Timestamp,
@@ -70,9 +69,9 @@ pub(crate) fn otp(
     let code = match reference {
         Some(reference) => {
             let reference: Reference = reference.parse()?;
-            Resolver::new(&mut *vaults()?, now).code(&reference)?
+            Resolver::new(vaults, now).code(&reference)?
         }
-        None => Otp::parse(secret(None, "secret of the one-time password", "standard input")?.expose())?.code(now),
+        None => Otp::parse(typed_or_piped("secret of the one-time password")?.expose())?.code(now),
     };
     if output.json {
         return secret_object("code", &code.code, &json!({"seconds_left": code.seconds_left}));
@@ -112,17 +111,13 @@ pub(crate) fn run(vaults: &mut dyn Vaults, options: cli::Run, now: Timestamp) ->
     ended
 }
 
-pub(crate) fn fill(vaults: &mut dyn Vaults, input: &Path, output: &Path, now: Timestamp) -> Result<(), Error> {
-    inject(vaults, now, input, output)
-}
-
 /// Until Ctrl-C, or until it is told to end.
 pub(crate) fn agent(vaults: &mut dyn Vaults, socket: Option<PathBuf>, output: &cli::Output) -> Result<(), Error> {
     let socket = socket.map_or_else(usual_socket, Ok)?;
-    let agent = Agent::listen(&socket)?;
     for unusable in ssh_agent::unusable(vaults)? {
         say(&clean(&format!("{:?} is left out: {}.", unusable.title, unusable.why)));
     }
+    let agent = Agent::listen(&socket)?;
     let stopper = agent.stopper();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -186,7 +181,8 @@ pub(crate) fn export(vaults: &mut dyn Vaults, options: &cli::Export) -> Result<(
         ExportFormat::Csv => export::Format::Csv,
         ExportFormat::Age if options.recipient.is_empty() => export::Format::Age(To::PassPhrase(password()?)),
         ExportFormat::Age => {
-            let recipients: Result<Vec<export::Recipient>, _> = options.recipient.iter().map(|key| key.parse()).collect();
+            let recipients: Result<Vec<export::Recipient>, _> =
+                options.recipient.iter().map(|key| key.parse()).collect();
             export::Format::Age(To::Recipients(recipients?))
         }
     };
@@ -196,8 +192,10 @@ pub(crate) fn export(vaults: &mut dyn Vaults, options: &cli::Export) -> Result<(
     Ok(())
 }
 
-pub(crate) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "coffer", &mut io::stdout());
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "coffer", &mut script);
+    io::stdout().write_all(&script).map_err(|source| Error::Io { what: "printing", source })
 }
 
 /// One page for the whole program, with its commands and theirs.
@@ -247,16 +245,26 @@ fn tell(done: &str, count: usize, vault: &Vault, losses: &Losses, output: &cli::
     }
 }
 
-/// A secret of a file, of standard input or of a terminal, in this order.
+/// A secret of a file, or else of a terminal.
 fn secret(file: Option<&Path>, what: &'static str, flag: &'static str) -> Result<SecretString, Error> {
-    let failed = |source| Error::Io { what, source };
-    if file.is_some() || (flag == "standard input" && !io::stdin().is_terminal()) {
-        return first_line(file).map_err(failed);
+    match file {
+        Some(_) => first_line(file).map_err(|source| Error::Io { what, source }),
+        None if io::stdin().is_terminal() => typed(what),
+        None => Err(Error::NoAnswer { what, flag }),
     }
-    if !io::stdin().is_terminal() {
-        return Err(Error::NoAnswer { what, flag });
+}
+
+/// Where nothing else is read from standard input.
+fn typed_or_piped(what: &'static str) -> Result<SecretString, Error> {
+    if io::stdin().is_terminal() {
+        return typed(what);
     }
-    rpassword::prompt_password(format!("The {what}: ")).map(SecretString::new).map_err(failed)
+    first_line(None).map_err(|source| Error::Io { what, source })
+}
+
+fn typed(what: &'static str) -> Result<SecretString, Error> {
+    let typed = rpassword::prompt_password(format!("The {what}: "));
+    typed.map(SecretString::new).map_err(|source| Error::Io { what, source })
 }
 
 /// Likewise, and typed twice.

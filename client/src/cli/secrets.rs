@@ -109,7 +109,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) no_masking: bool,
     /// The program, and what it is given
-    #[arg(last = true, required = true, value_names = ["PROGRAM", "ARGUMENT"])]
+    #[arg(last = true, required = true, num_args = 1.., value_names = ["PROGRAM", "ARGUMENT"])]
     pub(crate) command: Vec<OsString>,
 }
 

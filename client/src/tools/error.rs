@@ -88,7 +88,10 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::File { .. } | Self::Io { .. } => 1,
-            Self::Generate(_) | Self::NoAnswer { .. } | Self::Differ | Self::Export(ExportError::Recipient(_) | ExportError::NoPassword) => 2,
+            Self::Generate(_)
+            | Self::NoAnswer { .. }
+            | Self::Differ
+            | Self::Export(ExportError::Recipient(_) | ExportError::NoPassword) => 2,
             Self::Export(_) => 1,
             Self::Import(_) => 10,
             Self::Inject(error) => error.why.exit_code(),

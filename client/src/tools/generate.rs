@@ -211,7 +211,8 @@ mod tests {
             *counts.entry(drawn.chars().filter(char::is_ascii_digit).count()).or_default() += 1;
         }
         // With d digits and 4 - d symbols: C(4, d) * 10^d * 28^(4 - d) of them.
-        let weight = |digits: u32| f64::from([0, 4, 6, 4][digits as usize] * 10_u32.pow(digits) * 28_u32.pow(4 - digits));
+        let weight =
+            |digits: u32| f64::from([0, 4, 6, 4][digits as usize] * 10_u32.pow(digits) * 28_u32.pow(4 - digits));
         let all: f64 = (1..4).map(weight).sum();
         for digits in 1..4 {
             let expected = weight(digits) / all * f64::from(rounds);

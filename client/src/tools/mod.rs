@@ -9,6 +9,7 @@
 //! | [`generate`] | passwords and pass phrases, and how hard they are to guess |
 //! | [`import`] | from other vaults |
 //! | [`inject`] | templates that are filled with values |
+//! | [`lazy`] | vaults that are opened when they are needed |
 //! | [`losses`] | what did not come along |
 //! | [`otp`] | one-time passwords of authenticator apps |
 //! | [`private_file`] | files for their owner, there whole or not at all |
@@ -24,6 +25,7 @@ pub mod generate;
 pub mod import;
 pub mod inject;
 mod json;
+pub mod lazy;
 pub mod losses;
 pub mod otp;
 pub mod private_file;

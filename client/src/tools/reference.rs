@@ -122,7 +122,10 @@ fn encoded(part: &str) -> String {
     let mut escaped = String::with_capacity(part.len());
     for c in part.chars() {
         if "/?#%{}\"'<>\\".contains(c) || c.is_whitespace() || c.is_control() {
-            escaped.extend(percent_encoding::utf8_percent_encode(c.encode_utf8(&mut [0; 4]), percent_encoding::NON_ALPHANUMERIC));
+            escaped.extend(percent_encoding::utf8_percent_encode(
+                c.encode_utf8(&mut [0; 4]),
+                percent_encoding::NON_ALPHANUMERIC,
+            ));
         } else {
             escaped.push(c);
         }

@@ -26,8 +26,7 @@ const HIDDEN: u64 = 1;
 /// A member of Bitwarden's, what the field is called here, and its kind.
 type Slot = (&'static str, &'static str, FieldKind);
 
-const LOGIN_SLOTS: &[Slot] =
-    &[("username", "username", FieldKind::Text), ("password", "password", FieldKind::Secret)];
+const LOGIN_SLOTS: &[Slot] = &[("username", "username", FieldKind::Text), ("password", "password", FieldKind::Secret)];
 const CARD_SLOTS: &[Slot] = &[
     ("cardholderName", "cardholder", FieldKind::Text),
     ("brand", "brand", FieldKind::Text),

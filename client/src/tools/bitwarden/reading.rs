@@ -26,9 +26,7 @@ pub fn read(document: &[u8], losses: &mut Losses) -> Result<Vec<Content>, Bitwar
         }
     }
     match document.take("items") {
-        Some(Value::Array(items)) => {
-            items.into_iter().map(|item| content(Members::of(item), &names, losses)).collect()
-        }
+        Some(Value::Array(items)) => items.into_iter().map(|item| content(Members::of(item), &names, losses)).collect(),
         _ => Err(BitwardenError::Malformed),
     }
 }

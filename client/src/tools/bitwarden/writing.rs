@@ -86,13 +86,8 @@ fn number(content: &Content, losses: &mut Losses) -> u64 {
         Kind::SshKey => return SSH_KEY,
         // As it was brought.
         Kind::Custom if content.fields.iter().any(is_kept) => return NOTE,
-        Kind::Password
-        | Kind::ApiKey
-        | Kind::Totp
-        | Kind::Environment
-        | Kind::File
-        | Kind::Custom
-        | Kind::Other(_) => {}
+        Kind::Password | Kind::ApiKey | Kind::Totp | Kind::Environment | Kind::File | Kind::Custom | Kind::Other(_) => {
+        }
     }
     losses.add("the type of the item: it is a login or a note there", &content.title);
     fallback()
@@ -126,8 +121,7 @@ fn custom(field: &Field, title: &str, losses: &mut Losses) -> Value {
         losses.add("the kinds of some fields: they are text there, or hidden", title);
     }
     let kind = if field.kind.hidden() { HIDDEN } else { 0 };
-    let theirs =
-        object!({"name": field.name.as_str(), "value": text(&field.value), "type": kind, "linkedId": null});
+    let theirs = object!({"name": field.name.as_str(), "value": text(&field.value), "type": kind, "linkedId": null});
     with_kept(theirs, field)
 }
 

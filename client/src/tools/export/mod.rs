@@ -102,7 +102,7 @@ fn archive(vault: &str, items: &[Item], losses: &mut Losses) -> Result<Zeroizing
     for item in items.iter().filter(|item| !item.content.attachments.is_empty()) {
         losses.add("attached files: only their names are in it", &item.content.title);
     }
-        let archive = Archive { format: 1, vault, items: items.iter().map(archived).collect() };
+    let archive = Archive { format: 1, vault, items: items.iter().map(archived).collect() };
     json::write(&archive).map_err(|_| ExportError::Seal)
 }
 

@@ -30,8 +30,7 @@ const COLUMNS: [&str; 11] = [
 
 pub(super) fn write(items: &[Item], losses: &mut Losses) -> Zeroizing<String> {
     let header = COLUMNS.map(|name| Zeroizing::new(name.to_owned())).to_vec();
-    let rows: Vec<Row> =
-        [header].into_iter().chain(items.iter().map(|item| row(&item.content, losses))).collect();
+    let rows: Vec<Row> = [header].into_iter().chain(items.iter().map(|item| row(&item.content, losses))).collect();
     csv::write(&rows)
 }
 
@@ -55,7 +54,10 @@ fn row(content: &Content, losses: &mut Losses) -> Row {
     ));
     for field in fields {
         if field.name.contains(['\n', ':']) || field.value.contains(['\n', '\r']) {
-            losses.add("fields of several lines, or with a colon in their names: they do not read back as they were", &content.title);
+            losses.add(
+                "fields of several lines, or with a colon in their names: they do not read back as they were",
+                &content.title,
+            );
         }
         for part in [field.name.as_str(), ": ", &field.value, "\n"] {
             lines.push_str(part);

@@ -99,12 +99,7 @@ pub enum ImportError {
 }
 
 /// Reads a file, or a directory.
-pub fn read(
-    format: Format,
-    path: &Path,
-    key_file: Option<&Path>,
-    ask: &mut AskPassword<'_>,
-) -> Result<Brought, Error> {
+pub fn read(format: Format, path: &Path, key_file: Option<&Path>, ask: &mut AskPassword<'_>) -> Result<Brought, Error> {
     let mut brought = Brought::default();
     let file = || private_file::read(path, MAX_FILE_BYTES);
     match format {

@@ -46,7 +46,9 @@ impl Key {
         let public = key.public_key().to_bytes().map_err(|_| "it is no private key, or damaged")?;
         let pair = match key.key_data() {
             KeypairData::Encrypted(_) => {
-                return Err("it has a pass phrase of its own (`ssh-keygen -p -f FILE` takes it off; the vault protects it)");
+                return Err(
+                    "it has a pass phrase of its own (`ssh-keygen -p -f FILE` takes it off; the vault protects it)",
+                );
             }
             KeypairData::Ed25519(pair) => {
                 Pair::Ed25519(Box::new(SigningKey::from_bytes(&Zeroizing::new(pair.private.to_bytes()))))

@@ -25,9 +25,14 @@ fn passwords_and_phrases_are_made() {
     assert!(password.len() == 31 && password.trim_end().bytes().all(|byte| byte.is_ascii_digit()), "{password}");
     let phrase = told(&coffer(&["generate", "--words", "5", "--separator", " "], ""));
     assert_eq!(phrase.split_whitespace().count(), 5);
-    let object: serde_json::Value = serde_json::from_str(&told(&coffer(&["generate", "--words", "6", "--json"], ""))).unwrap();
+    let object: serde_json::Value =
+        serde_json::from_str(&told(&coffer(&["generate", "--words", "6", "--json"], ""))).unwrap();
     assert!(object["entropy_bits"] == 66.0 && object["secret"].as_str().unwrap().split('-').count() == 6, "{object}");
-    for arguments in [&["generate", "--length", "3"][..], &["generate", "--words", "6", "--length", "9"], &["generate", "--separator", "x"]] {
+    for arguments in [
+        &["generate", "--length", "3"][..],
+        &["generate", "--words", "6", "--length", "9"],
+        &["generate", "--separator", "x"],
+    ] {
         assert_eq!(coffer(arguments, "").status.code(), Some(2), "{arguments:?}");
     }
 }
@@ -46,7 +51,9 @@ fn a_code_is_made_of_what_is_piped_in() {
 #[test]
 fn every_command_is_completed_and_described() {
     let page = told(&coffer(&["man"], ""));
-    for command in ["setup", "generate", "otp", "read", "run", "inject", "ssh-agent", "import", "export", "completions", "man"] {
+    for command in
+        ["setup", "generate", "otp", "read", "run", "inject", "ssh-agent", "import", "export", "completions", "man"]
+    {
         assert!(page.contains(&format!("coffer\\-{}", command.replace('-', "\\-"))), "{command}");
         for shell in ["bash", "zsh", "fish"] {
             assert!(told(&coffer(&["completions", shell], "")).contains(command), "{shell} {command}");
@@ -55,8 +62,20 @@ fn every_command_is_completed_and_described() {
 }
 
 #[test]
+fn a_program_without_references_needs_no_vault() {
+    let run = coffer(&["run", "--", "sh", "-c", "echo $0; exit 7", "x y"], "");
+    assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(7), b"x y\n".as_slice()));
+    assert_eq!(coffer(&["run", "--", "/nowhere"], "").status.code(), Some(127));
+    assert_eq!(coffer(&["run"], "").status.code(), Some(2));
+}
+
+#[test]
 fn no_flag_takes_a_secret() {
-    for words in [&["export", "age", "x", "--password", "p"][..], &["import", "keepass", "x", "--password", "p"], &["otp", "--secret", "p"]] {
+    for words in [
+        &["export", "age", "x", "--password", "p"][..],
+        &["import", "keepass", "x", "--password", "p"],
+        &["otp", "--secret", "p"],
+    ] {
         assert_eq!(coffer(words, "").status.code(), Some(2), "{words:?}");
     }
 }

@@ -89,7 +89,11 @@ fn what_bitwarden_wrote_goes_back_as_it_was() {
     assert_eq!(again.contents.len(), originals.len());
     for (again, original) in again.contents.iter().zip(originals) {
         let values = |content: &Content| -> Vec<_> {
-            content.fields.iter().map(|field| (field.name.clone(), field.value.to_string(), field.other.clone())).collect()
+            content
+                .fields
+                .iter()
+                .map(|field| (field.name.clone(), field.value.to_string(), field.other.clone()))
+                .collect()
         };
         assert_eq!((&again.title, values(again), &again.other), (&original.title, values(original), &original.other));
     }
@@ -117,14 +121,16 @@ clear = d.update(data) + d.finalize()
 print(json.loads(clear[:-clear[-1]])["items"][0]["login"]["password"])
 "#;
     let python = |arguments: &[&str]| Command::new("python3").args(arguments).output();
-    let is_there = python(&["-c", "import cryptography.hazmat.primitives.kdf.argon2"]).is_ok_and(|output| output.status.success());
+    let is_there =
+        python(&["-c", "import cryptography.hazmat.primitives.kdf.argon2"]).is_ok_and(|output| output.status.success());
     if !is_there {
         println!("left out: no python3 with `cryptography`");
         return;
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sealed.json");
-    let mut memory = Memory::with("Home", Content::new(Kind::Login, "a").with("password", FieldKind::Secret, "hunter2"));
+    let mut memory =
+        Memory::with("Home", Content::new(Kind::Login, "a").with("password", FieldKind::Secret, "hunter2"));
     export(&mut memory, &sealed("another"), &path).unwrap();
     let output = python(&["-c", SCRIPT, path.to_str().unwrap()]).unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "hunter2\n", "{}", String::from_utf8_lossy(&output.stderr));
@@ -206,7 +212,9 @@ fn nothing_is_sealed_for_everybody() {
         let refused = export(&mut Memory::with("Home", strange()), &format, &directory.path().join("x")).unwrap_err();
         assert!(matches!(refused, Error::Export(ExportError::NoPassword)), "{refused}");
     }
-    for text in ["", "age1", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcacc", "npub1", "ssh-ed25519 AAAA"] {
+    for text in
+        ["", "age1", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcacc", "npub1", "ssh-ed25519 AAAA"]
+    {
         assert!(text.parse::<Recipient>().is_err(), "{text}");
     }
     let key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
@@ -234,7 +242,10 @@ fn age_opens_an_archive() {
         fs::remove_file(&path).ok();
         let to = To::Recipients(vec![other.clone(), recipient.clone()]);
         let (_, losses) = export(&mut memory, &Format::Age(to), &path).unwrap();
-        assert_eq!(losses.iter().map(|(what, _)| what).collect::<Vec<_>>(), ["attached files: only their names are in it"]);
+        assert_eq!(
+            losses.iter().map(|(what, _)| what).collect::<Vec<_>>(),
+            ["attached files: only their names are in it"]
+        );
         let opened = Command::new("age").arg("-d").arg("-i").arg(&identity).arg(&path).output().unwrap();
         let archive: Value = serde_json::from_slice(&opened.stdout).unwrap();
         let content: Content = serde_json::from_value(archive["items"][0]["content"].clone()).unwrap();

@@ -42,7 +42,12 @@ fn read_text(format: Format, text: &str) -> Result<Brought, Error> {
 fn fields(content: &Content) -> Vec<(&str, FieldKind, &str)> {
     let field = |field: &'_ coffer_client::secrets::content::Field| (field.kind.clone(), field.id);
     let kinds: Vec<_> = content.fields.iter().map(field).collect();
-    content.fields.iter().zip(kinds).map(|(field, (kind, _))| (field.name.as_str(), kind, field.value.as_str())).collect()
+    content
+        .fields
+        .iter()
+        .zip(kinds)
+        .map(|(field, (kind, _))| (field.name.as_str(), kind, field.value.as_str()))
+        .collect()
 }
 
 fn losses(losses: &Losses) -> Vec<(&str, Vec<&str>)> {
@@ -69,14 +74,19 @@ fn everything_of_bitwarden_comes_along() {
         ]
     );
     let kept = mail.field("bitwarden").unwrap();
-    assert!(kept.kind == FieldKind::Secret && kept.value.contains("cGFzc2tleS1jYW5hcnk") && kept.value.contains("hunter1"));
+    assert!(
+        kept.kind == FieldKind::Secret && kept.value.contains("cGFzc2tleS1jYW5hcnk") && kept.value.contains("hunter1")
+    );
     assert_eq!((&note.kind, note.notes.as_str(), note.fields.len()), (&Kind::Note, "only a note", 0));
-    assert_eq!(fields(card)[2..], [
-        ("number", FieldKind::Secret, "4111111111111111"),
-        ("expiry month", FieldKind::Text, "4"),
-        ("expiry year", FieldKind::Text, "2027"),
-        ("code", FieldKind::Secret, "123"),
-    ]);
+    assert_eq!(
+        fields(card)[2..],
+        [
+            ("number", FieldKind::Secret, "4111111111111111"),
+            ("expiry month", FieldKind::Text, "4"),
+            ("expiry year", FieldKind::Text, "2027"),
+            ("code", FieldKind::Secret, "123"),
+        ]
+    );
     assert_eq!((&me.kind, me.field("social security number").unwrap().kind.hidden()), (&Kind::Identity, true));
     assert!(key.kind == Kind::SshKey && key.field("private key").unwrap().value.starts_with("-----BEGIN"));
     assert!(future.kind == Kind::Custom && future.field("bitwarden").unwrap().value.contains("unread"));
@@ -114,7 +124,10 @@ fn what_bitwarden_did_not_write_is_refused() {
         (sealed.replace("5000", "2000000000"), BitwardenError::Derivation),
         (sealed.replace("5000", "0"), BitwardenError::Derivation),
         (sealed.replace("\"kdfType\": 0", "\"kdfType\": 2"), BitwardenError::Derivation),
-        (r#"{"encrypted":true,"encKeyValidation_DO_NOT_EDIT":"2.a|b|c","items":[]}"#.into(), BitwardenError::AccountRestricted),
+        (
+            r#"{"encrypted":true,"encKeyValidation_DO_NOT_EDIT":"2.a|b|c","items":[]}"#.into(),
+            BitwardenError::AccountRestricted,
+        ),
         (r#"{"items":3}"#.to_owned(), BitwardenError::Malformed),
         (r#"{"items":[3]}"#.to_owned(), BitwardenError::Malformed),
         ("[]".to_owned(), BitwardenError::Malformed),
@@ -172,7 +185,9 @@ fn tables_of_browsers_and_vaults_are_read() {
         ),
         (
             Format::OnePasswordCsv,
-            format!("Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nMail,https://a/,ada,pw,{otp},true,false,a;b,n\n"),
+            format!(
+                "Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nMail,https://a/,ada,pw,{otp},true,false,a;b,n\n"
+            ),
             vec![("url", Url, "https://a/"), ("username", Text, "ada"), ("password", Secret, "pw"), ("otp", Otp, otp)],
         ),
     ] {
@@ -243,10 +258,16 @@ fn a_store_of_pass_is_read_by_gpg() {
         let output = again.env("COFFER_TEST_PASS", "1").env("GNUPGHOME", &home).output().unwrap();
         Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", &home).status().ok();
         let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("1 passed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && told.contains("1 passed"),
+            "{told}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         return;
     }
-    let gpg = |arguments: &[&str]| Command::new("gpg").args(["--batch", "--quiet"]).args(arguments).status().unwrap().success();
+    let gpg = |arguments: &[&str]| {
+        Command::new("gpg").args(["--batch", "--quiet"]).args(arguments).status().unwrap().success()
+    };
     assert!(gpg(&["--passphrase", "", "--quick-generate-key", "test@example.org"]));
     let store = directory.path().join("store");
     fs::create_dir_all(store.join("Work/Mail")).unwrap();
@@ -258,7 +279,8 @@ fn a_store_of_pass_is_read_by_gpg() {
     fs::write(directory.path().join("clear"), clear).unwrap();
     let path = store.join("Work/Mail/ada.gpg");
     let clear = directory.path().join("clear");
-    let arguments = ["--encrypt", "--recipient", "test@example.org", "--output", path.to_str().unwrap(), clear.to_str().unwrap()];
+    let arguments =
+        ["--encrypt", "--recipient", "test@example.org", "--output", path.to_str().unwrap(), clear.to_str().unwrap()];
     assert!(gpg(&arguments));
 
     let brought = read(Format::Pass, &store, "").unwrap();
@@ -280,7 +302,10 @@ fn a_store_of_pass_is_read_by_gpg() {
     // One file that nobody can open, and nothing is read.
     fs::write(store.join("broken.gpg"), "no message").unwrap();
     let broken = read(Format::Pass, &store, "").err().unwrap();
-    assert!(matches!(&broken, Error::Import(ImportError::Gpg { path, .. }) if path.ends_with("broken.gpg")), "{broken}");
+    assert!(
+        matches!(&broken, Error::Import(ImportError::Gpg { path, .. }) if path.ends_with("broken.gpg")),
+        "{broken}"
+    );
 }
 
 #[test]

@@ -31,7 +31,10 @@ impl Keys {
         let keys = Self(tempfile::tempdir().unwrap());
         let vault = memory.vaults().unwrap()[0].id;
         for (name, kind, bits) in names {
-            let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", kind, "-b", bits, "-f"]).arg(keys.path(name)).status();
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-N", "", "-t", kind, "-b", bits, "-f"])
+                .arg(keys.path(name))
+                .status();
             assert!(made.unwrap().success());
             let private = fs::read_to_string(keys.path(name)).unwrap();
             fs::remove_file(keys.path(name)).unwrap();
@@ -67,7 +70,12 @@ fn with_agent(mut memory: Memory, socket: &Path, work: impl FnOnce(&Path)) -> Me
 
 fn ssh(program: &str, socket: &Path, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(program);
-    command.args(arguments).env("SSH_AUTH_SOCK", socket).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env("SSH_AUTH_SOCK", socket)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap()
@@ -75,7 +83,13 @@ fn ssh(program: &str, socket: &Path, arguments: &[&str], input: &[u8]) -> Output
 
 #[test]
 fn openssh_signs_with_every_kind_of_key() {
-    let names = [("ed", "ed25519", "256"), ("p256", "ecdsa", "256"), ("p384", "ecdsa", "384"), ("rsa", "rsa", "2048"), ("rsa3", "rsa", "3072")];
+    let names = [
+        ("ed", "ed25519", "256"),
+        ("p256", "ecdsa", "256"),
+        ("p384", "ecdsa", "384"),
+        ("rsa", "rsa", "2048"),
+        ("rsa3", "rsa", "3072"),
+    ];
     let mut memory = memory();
     let keys = Keys::make(&names, &mut memory);
     assert_eq!(ssh_agent::unusable(&mut memory).unwrap(), []);
@@ -102,7 +116,16 @@ fn openssh_signs_with_every_kind_of_key() {
                 fs::write(keys.path("allowed"), format!("me {}", fs::read_to_string(&public).unwrap())).unwrap();
                 let allowed = keys.path("allowed");
                 let arguments = [
-                    "-Y", "verify", "-n", "test", "-I", "me", "-f", allowed.to_str().unwrap(), "-s", signature.to_str().unwrap(),
+                    "-Y",
+                    "verify",
+                    "-n",
+                    "test",
+                    "-I",
+                    "me",
+                    "-f",
+                    allowed.to_str().unwrap(),
+                    "-s",
+                    signature.to_str().unwrap(),
                 ];
                 let verified = ssh("ssh-keygen", socket, &arguments, message.as_bytes());
                 assert!(verified.status.success(), "{name}: {}", String::from_utf8_lossy(&verified.stderr));
@@ -128,9 +151,11 @@ fn a_locked_vault_signs_nothing() {
 #[test]
 fn keys_that_cannot_be_used_are_told() {
     let mut memory = memory();
-    let keys = Keys::make(&[("good", "ed25519", "256"), ("p521", "ecdsa", "521"), ("small", "rsa", "1024")], &mut memory);
+    let keys =
+        Keys::make(&[("good", "ed25519", "256"), ("p521", "ecdsa", "521"), ("small", "rsa", "1024")], &mut memory);
     let vault = memory.vaults().unwrap()[0].id;
-    let made = Command::new("ssh-keygen").args(["-q", "-N", "phrase", "-t", "ed25519", "-f"]).arg(keys.path("own")).status();
+    let made =
+        Command::new("ssh-keygen").args(["-q", "-N", "phrase", "-t", "ed25519", "-f"]).arg(keys.path("own")).status();
     assert!(made.unwrap().success());
     let own = fs::read_to_string(keys.path("own")).unwrap();
     for (title, private) in [

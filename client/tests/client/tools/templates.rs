@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use super::memory::Memory;
 
 fn memory() -> Memory {
-    let content = Content::new(Kind::Login, "a b")
-        .with("user", FieldKind::Text, "ada")
-        .with("password", FieldKind::Secret, "{{ coffer://V/a b/user }}");
+    let content = Content::new(Kind::Login, "a b").with("user", FieldKind::Text, "ada").with(
+        "password",
+        FieldKind::Secret,
+        "{{ coffer://V/a b/user }}",
+    );
     Memory::with("V", content)
 }
 
