@@ -39,18 +39,20 @@ use crate::{
 
 pub(crate) fn generate(options: &cli::Generate) -> Result<(), Error> {
     let rng = &mut UnwrapErr(SysRng);
+    let class = |class: &cli::Class| match class {
+        cli::Class::Lower => Class::Lower,
+        cli::Class::Upper => Class::Upper,
+        cli::Class::Digits => Class::Digits,
+        cli::Class::Symbols => Class::Symbols,
+    };
     let generated = match options.words {
         Some(words) => PhraseWish { words, separator: options.separator.clone() }.draw(rng)?,
-        None => {
-            let class = |class: &cli::Class| match class {
-                cli::Class::Lower => Class::Lower,
-                cli::Class::Upper => Class::Upper,
-                cli::Class::Digits => Class::Digits,
-                cli::Class::Symbols => Class::Symbols,
-            };
-            let classes = options.classes.iter().map(class).collect();
-            PasswordWish { length: options.length, classes, no_look_alikes: options.no_look_alikes }.draw(rng)?
+        None => PasswordWish {
+            length: options.length,
+            classes: options.classes.iter().map(class).collect(),
+            no_look_alikes: options.no_look_alikes,
         }
+        .draw(rng)?,
     };
     if options.output.json {
         let bits = (generated.entropy_bits * 10.0).round() / 10.0;

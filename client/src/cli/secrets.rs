@@ -12,14 +12,14 @@ pub(crate) enum Tool {
     Generate(Generate),
     /// Print the code of a one-time password
     Otp {
-        /// coffer://vault/item/field. Without it, the secret is asked for, or read from standard input
+        /// `coffer://vault/item/field`. Without it, the secret is asked for, or read from standard input
         reference: Option<String>,
         #[command(flatten)]
         output: Output,
     },
     /// Print the value of a field
     Read {
-        /// coffer://vault/item/field; behind it, ?attribute=otp for the code of a one-time password
+        /// `coffer://vault/item/field`; behind it, `?attribute=otp` for the code of a one-time password
         reference: String,
         /// Without the end of the line
         #[arg(long, short)]
@@ -32,7 +32,7 @@ pub(crate) enum Tool {
 Variables whose values are references (coffer://vault/item/field) are replaced, in the environment and in files. The program ends \
 coffer with its own exit code: 128 and the signal's number if a signal killed it, 126 or 127 if it does not start.")]
     Run(Run),
-    /// Fill a template: {{ coffer://vault/item/field }} gives way to the value
+    /// Fill a template: `{{ coffer://vault/item/field }}` gives way to the value
     Inject {
         /// The template
         #[arg(long, short, value_name = "FILE")]
@@ -43,7 +43,7 @@ coffer with its own exit code: 128 and the signal's number if a signal killed it
     },
     /// Let SSH programs sign with the keys in open vaults
     SshAgent {
-        /// Where it listens; usually in $XDG_RUNTIME_DIR
+        /// Where it listens; usually in `$XDG_RUNTIME_DIR`
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
         #[command(flatten)]

@@ -87,12 +87,11 @@ impl Error {
     /// What the program ends with; docs/client-tools.md lists the codes.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::File { .. } | Self::Io { .. } => 1,
-            Self::Generate(_)
+            Self::Export(ExportError::Recipient(_) | ExportError::NoPassword)
+            | Self::Generate(_)
             | Self::NoAnswer { .. }
-            | Self::Differ
-            | Self::Export(ExportError::Recipient(_) | ExportError::NoPassword) => 2,
-            Self::Export(_) => 1,
+            | Self::Differ => 2,
+            Self::File { .. } | Self::Io { .. } | Self::Export(_) => 1,
             Self::Import(_) => 10,
             Self::Inject(error) => error.why.exit_code(),
             Self::Run(error) => error.exit_code(),

@@ -56,19 +56,19 @@ pub enum ReferenceError {
     #[error("{reference}: there is no vault {:?}.", .reference.vault)]
     NoVault {
         /// Which was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
     },
     /// No item.
     #[error("{reference}: there is no item {:?} in the vault.", .reference.item)]
     NoItem {
         /// Which was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
     },
     /// No field.
     #[error("{reference}: the item has no field {:?}, only {fields}.", .reference.field)]
     NoField {
         /// Which was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
         /// Names, no values.
         fields: String,
     },
@@ -76,7 +76,7 @@ pub enum ReferenceError {
     #[error("{reference}: {what} are meant by {name:?}: {candidates}. Use the id of the one you mean.")]
     Ambiguous {
         /// Which was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
         /// Several what.
         what: &'static str,
         /// What they are all called.
@@ -168,7 +168,7 @@ impl<'a> Resolver<'a> {
         }
         let known = self.known.as_deref().unwrap_or_default();
         let index = only(reference, ("several vaults", &reference.vault), known, |vault| (vault.id, &vault.name))?;
-        let index = index.ok_or_else(|| ReferenceError::NoVault { reference: reference.clone() })?;
+        let index = index.ok_or_else(|| ReferenceError::NoVault { reference: Box::new(reference.clone()) })?;
         Ok(known[index].id)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Resolver<'a> {
         }
         let items = self.items.get(&vault).map(Vec::as_slice).unwrap_or_default();
         let index = only(reference, ("several items", &reference.item), items, |item| (item.id, &item.content.title))?;
-        let index = index.ok_or_else(|| ReferenceError::NoItem { reference: reference.clone() })?;
+        let index = index.ok_or_else(|| ReferenceError::NoItem { reference: Box::new(reference.clone()) })?;
         Ok(&items[index])
     }
 }
@@ -201,7 +201,7 @@ fn only<T>(
         [index] => Ok(Some(index)),
         _ => {
             let ids: Vec<String> = named.iter().map(|index| id_and_name(&all[*index]).0.to_string()).collect();
-            let (reference, name) = (reference.clone(), wanted.to_owned());
+            let (reference, name) = (Box::new(reference.clone()), wanted.to_owned());
             Err(ReferenceError::Ambiguous { reference, what, name, candidates: ids.join(", ") })
         }
     }
@@ -227,7 +227,7 @@ fn field<'a>(
         None if reference.field == NOTES && !content.notes.is_empty() => Ok((&content.notes, &FieldKind::Secret)),
         None => {
             let names: Vec<&str> = content.fields.iter().map(|field| field.name.as_str()).collect();
-            Err(ReferenceError::NoField { reference: reference.clone(), fields: names.join(", ") })
+            Err(ReferenceError::NoField { reference: Box::new(reference.clone()), fields: names.join(", ") })
         }
     }
 }

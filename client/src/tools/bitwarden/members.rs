@@ -9,13 +9,11 @@ pub(super) struct Members(Map<String, Value>);
 impl Members {
     /// Of an object; nothing of anything else.
     pub(super) fn of(mut value: Value) -> Option<Self> {
-        match &mut value {
-            Value::Object(members) => Some(Self(std::mem::take(members))),
-            _ => {
-                wipe(&mut value);
-                None
-            }
+        if let Value::Object(members) = &mut value {
+            return Some(Self(std::mem::take(members)));
         }
+        wipe(&mut value);
+        None
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {

@@ -102,13 +102,11 @@ pub(in crate::tools) fn one_time_password(
     title: &str,
     losses: &mut Losses,
 ) -> Field {
-    match otp::as_uri(&secret, title) {
-        Ok(uri) => field("otp", FieldKind::Otp, uri),
-        Err(_) => {
-            losses.add("a one-time password that gives no codes here (it is kept as a secret)", title);
-            field("otp", FieldKind::Secret, secret)
-        }
+    if let Ok(uri) = otp::as_uri(&secret, title) {
+        return field("otp", FieldKind::Otp, uri);
     }
+    losses.add("a one-time password that gives no codes here (it is kept as a secret)", title);
+    field("otp", FieldKind::Secret, secret)
 }
 
 fn custom(mut theirs: Members) -> Field {

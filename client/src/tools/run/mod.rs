@@ -101,13 +101,13 @@ impl Environment {
 
     fn add(&mut self, resolver: &mut Resolver<'_>, name: &OsStr, text: Zeroizing<String>) -> Result<(), Error> {
         let value = if text.starts_with(SCHEME) {
-            let resolved = resolver.resolve(&text.parse::<Reference>()?)?;
-            if resolved.is_hidden && resolved.value.len() >= MIN_SECRET_BYTES {
-                self.hidden.push(resolved.value.clone());
-            } else if resolved.is_hidden && !resolved.value.is_empty() {
+            let meant = resolver.resolve(&text.parse::<Reference>()?)?;
+            if meant.is_hidden && meant.value.len() >= MIN_SECRET_BYTES {
+                self.hidden.push(meant.value.clone());
+            } else if meant.is_hidden && !meant.value.is_empty() {
                 self.too_short.push(name.display().to_string());
             }
-            resolved.value
+            meant.value
         } else {
             text
         };

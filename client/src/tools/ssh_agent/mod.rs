@@ -153,8 +153,11 @@ fn answer(vaults: &mut dyn Vaults, request: Request) -> Answer {
     }
 }
 
-/// All SSH keys of all vaults, with the titles of their items.
-fn keys(vaults: &mut dyn Vaults) -> Result<Vec<(String, Result<Key, &'static str>)>, StoreError> {
+/// The title of an item, and its key or why it cannot be used.
+type Titled = (String, Result<Key, &'static str>);
+
+/// All SSH keys of all vaults.
+fn keys(vaults: &mut dyn Vaults) -> Result<Vec<Titled>, StoreError> {
     let mut keys = Vec::new();
     for vault in vaults.vaults()? {
         let items = vaults.items(vault.id)?;

@@ -30,11 +30,9 @@ fn resolve(memory: &mut Memory, text: &str) -> Result<Resolved, Error> {
 }
 
 fn refused(memory: &mut Memory, text: &str) -> ReferenceError {
-    match resolve(memory, text) {
-        Err(Error::Reference(error)) => error,
-        Err(other) => panic!("{text}: {other}"),
-        Ok(resolved) => panic!("{text}: {}", *resolved.value),
-    }
+    let error = resolve(memory, text).err().expect(text);
+    let Error::Reference(error) = error else { unreachable!("{text}: {error}") };
+    error
 }
 
 #[test]
