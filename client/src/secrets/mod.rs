@@ -2,4 +2,5 @@
 
 pub mod content;
 pub mod merge;
+pub mod remote;
 pub mod store;

@@ -13,6 +13,7 @@ mod keys;
 mod labels;
 mod merge;
 mod program;
+mod remote;
 mod script;
 mod setup;
 mod tools;

@@ -68,11 +68,9 @@ mod tests {
         assert_eq!(LocalKey::of(&ada).open(place, &sealed).unwrap().as_slice(), b"a title");
         let copy = AccountKey::from_bytes(ada.account(), ada.bytes());
         assert_eq!(LocalKey::of(&copy).open(place, &sealed).unwrap().as_slice(), b"a title");
-        for other in [
-            Place { kind: 2, ..place },
-            Place { vault: Uuid::nil(), ..place },
-            Place { item: Uuid::nil(), ..place },
-        ] {
+        for other in
+            [Place { kind: 2, ..place }, Place { vault: Uuid::nil(), ..place }, Place { item: Uuid::nil(), ..place }]
+        {
             assert_eq!(LocalKey::of(&ada).open(other, &sealed), Err(Error::NotAuthentic(WHAT)));
         }
         assert_eq!(LocalKey::of(&grace).open(place, &sealed), Err(Error::NotAuthentic(WHAT)));

@@ -72,6 +72,21 @@ fn four_changes() -> World {
 }
 
 #[test]
+fn what_a_device_keeps_of_a_history_reads_back_and_goes_on() {
+    let gone = Change::Item(OTHER_ITEM, Entry { revision: 2, content: None });
+    let world = World::with(&[written(ITEM, 1, 1), written(OTHER_ITEM, 1, 2), gone, Change::NewKey]);
+    for (at, state) in world.states.iter().enumerate() {
+        let kept = Manifest::from_bytes(&state.to_bytes()).unwrap();
+        assert_eq!(&kept, state);
+        assert_eq!(kept.follow(&world.links[at.saturating_sub(1)..], world.witness()).as_ref(), Ok(world.newest()));
+    }
+    let bytes = world.newest().to_bytes();
+    for cut in [0, 59, 61, bytes.len() - 1] {
+        assert!(matches!(Manifest::from_bytes(&bytes[..cut]), Err(Error::Length(_))), "{cut}");
+    }
+}
+
+#[test]
 fn a_device_follows_from_wherever_it_was() {
     let mut world = four_changes();
     world.write(Change::NewKey, &bob());
