@@ -27,7 +27,8 @@ fn answer(status: &'static str, body: String) -> (Remote, JoinHandle<String>) {
         }
         let mut sent = vec![0; length];
         reader.read_exact(&mut sent).unwrap();
-        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).unwrap();
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+            .unwrap();
         head + &String::from_utf8(sent).unwrap()
     });
     (Remote::at(&url).unwrap(), served)
