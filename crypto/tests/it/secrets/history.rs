@@ -73,8 +73,8 @@ fn four_changes() -> World {
 
 #[test]
 fn what_a_device_keeps_of_a_history_reads_back_and_goes_on() {
-    let gone = Change::Item(OTHER_ITEM, Entry { revision: 2, content: None });
-    let world = World::with(&[written(ITEM, 1, 1), written(OTHER_ITEM, 1, 2), gone, Change::NewKey]);
+    let changes = [written(ITEM, 1, 1), written(OTHER_ITEM, 1, 2), deleted(OTHER_ITEM, 2), Change::NewKey];
+    let world = World::with(&changes);
     for (at, state) in world.states.iter().enumerate() {
         let kept = Manifest::from_bytes(&state.to_bytes()).unwrap();
         assert_eq!(&kept, state);
