@@ -67,7 +67,7 @@ pub use registrar::{
 };
 pub use sealing::{
     BeginSealingJob, Encryption, EncryptionMethod, EncryptionMode, SealingFinding, SealingJob, SealingJobKind,
-    SealingJobState, SealingKey, SetEncryption,
+    SealingJobState, SealingJobWait, SealingKey, SetEncryption,
 };
 pub use search::{SearchResult, SearchResults, Snippet, SnippetPart, SnippetSource};
 pub use second_factors::{

@@ -138,6 +138,16 @@ pub enum SealingJobState {
     Cancelled,
 }
 
+/// Why work does not go on. It tries again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SealingJobWait {
+    /// There is no room for the next content beside what is kept free.
+    StorageFull,
+    /// Something failed that is in the log.
+    Fault,
+}
+
 /// How far work has come.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
@@ -145,12 +155,13 @@ pub enum SealingJobState {
     "kind": "files",
     "dry_run": false,
     "state": "running",
+    "waits_for": null,
     "started_at": "2026-11-21T09:30:00Z",
     "finished_at": null,
     "total": 1207,
     "done": 400,
     "done_bytes": 1_230_000_000,
-    "counts": { "sealed": 398, "skipped": 2 },
+    "counts": { "sealed": 398, "unchanged": 2 },
     "findings": [],
 }))]
 pub struct SealingJob {
@@ -162,15 +173,17 @@ pub struct SealingJob {
     pub dry_run: bool,
     /// Whether it goes on.
     pub state: SealingJobState,
+    /// Why it does not go on; null while it does.
+    pub waits_for: Option<SealingJobWait>,
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// When it ended; null while it goes on.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-    /// Blobs that there were when it began.
+    /// Blobs that there were when it began; at its end those that were looked at.
     pub total: u64,
-    /// Blobs that were looked at so far.
+    /// Blobs that were looked at so far. What the job makes itself is not looked at again.
     pub done: u64,
     /// Their bytes.
     pub done_bytes: u64,

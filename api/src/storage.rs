@@ -246,6 +246,8 @@ pub struct Scrub {
     pub repaired: u64,
     /// Bytes on the drive that belonged to nothing, and were removed.
     pub orphans: u64,
+    /// Contents that lie in quarantine: they belong to nothing, and nobody deleted them. The job `audit` lists them.
+    pub quarantined: u64,
 }
 
 /// A revision of a file that did not read back when it was looked at last.

@@ -6,6 +6,7 @@ use coffer_api::{ControlRequest, SecretString, SetupPhone};
 use coffer_crypto::channel::Channel;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 
 /// How often a wrong master password is asked for again.
 const MAX_PASSWORDS: u32 = 3;
+/// Somebody waits so long in all for the box to look at a password again. When it asks for more, he is told and decides.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The box erases the slots first, and answers when all the rest is forgotten, too.
 const RESET_PATIENCE: Duration = Duration::from_secs(100);
 
@@ -47,9 +50,9 @@ pub enum Errand {
     Reset,
 }
 
-/// What came of it, for showing.
+/// What came of it, for showing: as JSON an object with the name as its `event`, and what there is to tell as its `result`.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "event", content = "result", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Outcome {
     Status(Box<BoxStatus>),
@@ -194,7 +197,7 @@ async fn unlock<R: Radio, D: Dialogue>(visit: &mut Visit<R, D>, session: &mut Se
     for _ in 0..MAX_PASSWORDS {
         let asked = visit.dialogue.ask(Topic::MasterPassword, "Master password", Typing::Hidden);
         let master_password = session.while_waiting(asked).await.map_err(|cause| visit.open(cause))?;
-        match session.request::<Value>(Channel::Control, &ControlRequest::Unlock { master_password }).await {
+        match offer(visit, session, master_password).await {
             Ok(_) => return Ok(Outcome::Unlocked),
             Err(Trouble::Failed(failure)) if failure.code == "wrong_master_password" => {
                 visit.tell_failure(Part::Request, failure);
@@ -203,6 +206,28 @@ async fn unlock<R: Radio, D: Dialogue>(visit: &mut Visit<R, D>, session: &mut Se
         }
     }
     Err(visit.open(NoAnswer::Nobody(Topic::MasterPassword)))
+}
+
+/// Sends one password. After a wrong one the box looks at none for a while; what it did not look at is sent again.
+async fn offer<R: Radio, D: Dialogue>(
+    visit: &mut Visit<R, D>,
+    session: &mut Session,
+    master_password: SecretString,
+) -> Result<Value, Trouble> {
+    let op = ControlRequest::Unlock { master_password };
+    let mut patience = LONGEST_PAUSE;
+    loop {
+        let answered = session.request(Channel::Control, &op).await;
+        let Err(Trouble::Failed(failure)) = &answered else { return answered };
+        // A box that asks for no time at all is waited for, too: it must not be asked without end.
+        let pause = failure.retry_after_s.map(|seconds| Duration::from_secs(u64::from(seconds).max(1)));
+        let Some(pause) = pause.filter(|pause| failure.code == "throttled" && *pause <= patience) else {
+            return answered;
+        };
+        patience -= pause;
+        visit.dialogue.tell(&Event::Waiting { seconds: pause.as_secs() });
+        session.while_waiting(sleep(pause)).await;
+    }
 }
 
 async fn phones(session: &mut Session) -> Result<Vec<SetupPhone>, Error> {

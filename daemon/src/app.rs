@@ -390,9 +390,9 @@ fn chores(common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec
     let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
     let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
-    let (faults, sealing_jobs) = (common.clone(), common.clone());
+    let (sweeps, faults, sealing_jobs) = (common.clone(), common.clone(), common.clone());
     vec![
-        chore(sweep::sweep),
+        chore(move |lease| sweep::sweep(lease, sweeps.clone())),
         chore(move |lease| sealing::report_faults(lease, faults.clone())),
         chore(move |lease| sealing_jobs::keep(lease, sealing_jobs.clone(), sealing_bell.clone())),
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
@@ -499,8 +499,11 @@ fn identity(paths: &VaultPaths) -> Result<Device, Failure> {
 
 /// Ends what a factory reset began. Where another program makes identities, that one has its turn now.
 fn finish_reset(paths: &VaultPaths) -> Result<(), Failure> {
-    let reset = factory_reset::finish(paths);
-    let reset = reset.map_err(|cause| Failure::Directory { directory: paths.device.clone(), cause })?;
+    let failed = |cause| Failure::Directory { directory: paths.device.clone(), cause };
+    if let Some(file) = &paths.setup_code_file {
+        factory_reset::take_request(&paths.device, file).map_err(failed)?;
+    }
+    let reset = factory_reset::finish(paths).map_err(failed)?;
     if reset && paths.setup_code_file.is_none() { Err(Failure::Reset) } else { Ok(()) }
 }
 

@@ -76,6 +76,9 @@ pub(crate) fn run(vault: &Path, secrets: Option<&Path>) -> Result<(), Failure> {
             }
         }
     }
+    for blob in blobs.quarantined().map_err(|error| unusable(&error))? {
+        println!("in quarantine {}", blob.as_str());
+    }
     if unopened > 0 {
         println!("{unopened} contents are sealed and were not opened: --secrets tells where the key file lies");
     }

@@ -27,6 +27,7 @@ use cli::{Cli, Command, FirstBoot, RemoveUsedCode};
 use exit::Failure;
 use model::clock::SystemClock;
 use service::device::Device;
+use service::factory_reset;
 use service::key_file::KeyFile;
 use storage::{converters, gocryptfs, hooks, pictures, sandbox};
 
@@ -76,6 +77,8 @@ fn first_boot(options: &FirstBoot) -> Result<(), Failure> {
     storage::durable::make_directory(&options.device)
         .map_err(|cause| Failure::Directory { directory: options.device.clone(), cause })?;
     let _alone = app::keep_others_out(&options.device)?;
+    factory_reset::take_request(&options.device, &options.setup_code_file)
+        .map_err(|cause| Failure::Directory { directory: options.setup_code_file.clone(), cause })?;
     Device::prepare(&options.device, &options.setup_code_file, &SystemClock)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::content::{Attachment, Content, Field};
+use super::content::{Content, Field};
 
 /// What an item says after both changes.
 #[derive(Clone, PartialEq)]
@@ -41,15 +41,19 @@ fn merge_contents(base: Option<&Content>, ours: &Content, theirs: &Content) -> M
         format: ours.format.max(theirs.format),
         kind: merge.value(base.map(|base| &base.kind), &ours.kind, &theirs.kind),
         title: merge.value(base.map(|base| &base.title), &ours.title, &theirs.title),
-        fields: merge.fields(base.map_or(&[], |base| &base.fields), &ours.fields, &theirs.fields),
+        fields: merge.list(
+            [base.map_or(&[], |base| &base.fields), &ours.fields, &theirs.fields],
+            |field| field.id,
+            Merge::field,
+        ),
         notes: merge.value(base.map(|base| &base.notes), &ours.notes, &theirs.notes),
         tags: tags(base.map(|base| &base.tags), &ours.tags, &theirs.tags),
         // Either is right, and nothing that was written.
         favorite: Merge { is_conflict: false }.value(base.map(|base| &base.favorite), &ours.favorite, &theirs.favorite),
-        attachments: merge.attachments(
-            base.map_or(&[], |base| &base.attachments),
-            &ours.attachments,
-            &theirs.attachments,
+        attachments: merge.list(
+            [base.map_or(&[], |base| &base.attachments), &ours.attachments, &theirs.attachments],
+            |attachment| attachment.id,
+            Merge::value,
         ),
         other: merge.members(of(|base| &base.other), &ours.other, &theirs.other),
     };
@@ -108,15 +112,18 @@ impl Merge {
         merged.collect()
     }
 
-    fn fields(&mut self, base: &[Field], ours: &[Field], theirs: &[Field]) -> Vec<Field> {
-        let (before, mine, others) = (by_id(base, |f| f.id), by_id(ours, |f| f.id), by_id(theirs, |f| f.id));
-        let merged = order(ids(base, |f| f.id), ids(ours, |f| f.id), ids(theirs, |f| f.id)).into_iter();
-        let merged = merged.filter_map(|id| {
-            let get = |all: &BTreeMap<Uuid, &Field>| all.get(&id).copied().cloned();
-            let (base, ours, theirs) = (get(&before), get(&mine), get(&others));
-            self.member(base.as_ref(), ours.as_ref(), theirs.as_ref(), Self::field)
-        });
-        merged.collect()
+    /// What has ids, each merged on its own by `both`.
+    fn list<T: Clone + PartialEq>(
+        &mut self,
+        [base, ours, theirs]: [&[T]; 3],
+        id: fn(&T) -> Uuid,
+        both: fn(&mut Self, Option<&T>, &T, &T) -> T,
+    ) -> Vec<T> {
+        let by_id = |all: &'_ [T]| all.iter().map(|one| (id(one), one.clone())).collect::<BTreeMap<_, _>>();
+        let (before, mine, others) = (by_id(base), by_id(ours), by_id(theirs));
+        let ids = |all: &[T]| all.iter().map(id).collect::<Vec<_>>();
+        let order = order(&ids(base), ids(ours), ids(theirs)).into_iter();
+        order.filter_map(|id| self.member(before.get(&id), mine.get(&id), others.get(&id), both)).collect()
     }
 
     fn field(&mut self, base: Option<&Field>, ours: &Field, theirs: &Field) -> Field {
@@ -127,17 +134,6 @@ impl Merge {
             value: self.value(base.map(|base| &base.value), &ours.value, &theirs.value),
             other: self.members(base.map(|base| &base.other), &ours.other, &theirs.other),
         }
-    }
-
-    fn attachments(&mut self, base: &[Attachment], ours: &[Attachment], theirs: &[Attachment]) -> Vec<Attachment> {
-        let (before, mine, others) = (by_id(base, |a| a.id), by_id(ours, |a| a.id), by_id(theirs, |a| a.id));
-        let merged = order(ids(base, |a| a.id), ids(ours, |a| a.id), ids(theirs, |a| a.id)).into_iter();
-        let merged = merged.filter_map(|id| {
-            let get = |all: &BTreeMap<Uuid, &Attachment>| all.get(&id).copied().cloned();
-            let (base, ours, theirs) = (get(&before), get(&mine), get(&others));
-            self.member(base.as_ref(), ours.as_ref(), theirs.as_ref(), Self::value)
-        });
-        merged.collect()
     }
 }
 
@@ -151,16 +147,8 @@ fn tags(base: Option<&BTreeSet<String>>, ours: &BTreeSet<String>, theirs: &BTree
 }
 
 /// The order of the side that has changed it; theirs when both have. What only the other side has stands at the end.
-fn order(base: Vec<Uuid>, ours: Vec<Uuid>, theirs: Vec<Uuid>) -> Vec<Uuid> {
+fn order(base: &[Uuid], ours: Vec<Uuid>, theirs: Vec<Uuid>) -> Vec<Uuid> {
     let (first, second) = if theirs == base { (ours, theirs) } else { (theirs, ours) };
     let more: Vec<Uuid> = second.into_iter().filter(|id| !first.contains(id)).collect();
     [first, more].concat()
-}
-
-fn ids<T>(all: &[T], id: fn(&T) -> Uuid) -> Vec<Uuid> {
-    all.iter().map(id).collect()
-}
-
-fn by_id<T>(all: &[T], id: fn(&T) -> Uuid) -> BTreeMap<Uuid, &T> {
-    all.iter().map(|one| (id(one), one)).collect()
 }

@@ -1,5 +1,7 @@
 //! What an owner does with a box that is set up.
 
+use std::time::Duration;
+
 use coffer_client::{
     dialogue::Topic,
     error::Error,
@@ -8,6 +10,8 @@ use coffer_client::{
 use coffer_crypto::channel::{CodeKind, StaticKey};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
+use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     fake_box::{CODE, DEVICE_ID, FakeBox, MASTER_PASSWORD},
@@ -49,10 +53,21 @@ async fn status() {
 async fn unlocking_asks_again_after_a_wrong_password() {
     let (fake_box, laptop) = known();
     let answers = [(Topic::MasterPassword, "wrong"), (Topic::MasterPassword, MASTER_PASSWORD)];
-    assert!(matches!(run(&laptop, Errand::Unlock, &answers).await, Ok(Outcome::Unlocked)));
-    assert_eq!(fake_box.requests("unlock").len(), 2);
+    let unlocked = run(&laptop, Errand::Unlock, &answers).await.unwrap();
+    assert_eq!(json!(unlocked), json!({ "event": "unlocked" }), "an object, as all that a program reads");
+    // The second was not looked at, and sent again after the pause that the box had asked for.
+    assert_eq!(fake_box.requests("unlock").len(), 3);
     let error = run(&laptop, Errand::Unlock, &answers[..1]).await.unwrap_err();
     assert_eq!(error.exit_code(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_box_that_looks_at_no_password_is_not_asked_without_end() {
+    let (fake_box, laptop) = known();
+    fake_box.state().looks_again_at = Some(Instant::now() + Duration::from_hours(1));
+    let error = run(&laptop, Errand::Unlock, &[(Topic::MasterPassword, MASTER_PASSWORD)]).await.unwrap_err();
+    assert_eq!(error.exit_code(), 7);
+    assert_eq!(fake_box.requests("unlock").len(), 31, "every two seconds for a minute");
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +79,8 @@ async fn phones_are_listed_and_revoked() {
     assert!(matches!(error, Error::NoSuchPhone(_)), "{error:?}");
     run(&laptop, Errand::Revoke("phone 1".to_owned()), &[]).await.unwrap();
     assert_eq!(fake_box.state().phones.len(), 1);
-    run(&laptop, Errand::RenamePhone(phones[0].id.to_string(), "desk".to_owned()), &[]).await.unwrap();
+    let renamed = run(&laptop, Errand::RenamePhone(phones[0].id.to_string(), "desk".to_owned()), &[]).await.unwrap();
+    assert_eq!(json!(renamed), json!({ "event": "renamed", "result": { "name": "desk" } }));
     assert_eq!(fake_box.requests("rename_phone")[0]["name"], "desk");
 }
 

@@ -62,6 +62,7 @@ pub(crate) struct State {
     pub(crate) registers_late: bool,
     /// What `connect` fails with, before it looks at the password.
     pub(crate) connect_failures: VecDeque<&'static str>,
+    pub(crate) looks_again_at: Option<Instant>,
     pub(crate) country: Option<String>,
     pub(crate) status: Value,
     pub(crate) registration: Value,
@@ -95,6 +96,7 @@ impl FakeBox {
             registrations: VecDeque::new(),
             registers_late: false,
             connect_failures: VecDeque::new(),
+            looks_again_at: None,
             country: None,
             status: json!({"state": "disconnected", "connectivity": "none", "wired": false}),
             registration: json!({"state": "none"}),
@@ -198,7 +200,7 @@ impl State {
                 let risk = request["enabled"].as_bool().unwrap().then_some("Others can read along.");
                 return Ok(json!({"risk": risk}));
             }
-            "unlock" if request["master_password"] != MASTER_PASSWORD => return Err(failure("wrong_master_password")),
+            "unlock" => self.unlock(request)?,
             "factory_reset" => return Ok(json!({"token": "of the reset", "expires_in_s": 60})),
             "factory_reset_confirm" if request["token"] != "of the reset" => return Err(failure("not_found")),
             "factory_reset_confirm" => {
@@ -214,6 +216,21 @@ impl State {
             _ => {}
         }
         Ok(json!({}))
+    }
+
+    /// After a wrong password the box looks at none for two seconds.
+    fn unlock(&mut self, request: &Value) -> Result<(), Value> {
+        let now = Instant::now();
+        if self.looks_again_at.is_some_and(|at| now < at) {
+            let mut refusal = failure("throttled");
+            refusal["retry_after_s"] = json!(2);
+            return Err(refusal);
+        }
+        if request["master_password"] != MASTER_PASSWORD {
+            self.looks_again_at = Some(now + Duration::from_secs(2));
+            return Err(failure("wrong_master_password"));
+        }
+        Ok(())
     }
 }
 

@@ -16,4 +16,3 @@ mod program;
 mod remote;
 mod script;
 mod setup;
-mod tools;

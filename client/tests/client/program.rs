@@ -143,7 +143,7 @@ async fn the_whole_way_without_a_terminal() {
     let ended = home.coffer(&bluez.address, &["box", "status", "--json"], "").await;
     assert_eq!(ended.code, 0, "{} {}", ended.output, ended.errors);
     let status = ended.output.lines().last().unwrap();
-    assert_eq!(serde_json::from_str::<Value>(status).unwrap()["status"]["network"]["connectivity"], "full");
+    assert_eq!(serde_json::from_str::<Value>(status).unwrap()["result"]["network"]["connectivity"], "full");
     let ended = home.coffer(&bluez.address, &["box", "improv", "on"], "").await;
     assert_eq!(ended.output.lines().last(), Some("Improv is on. Others can read along."), "{}", ended.errors);
     let ended = home.coffer(&bluez.address, &["box", "list"], "").await;

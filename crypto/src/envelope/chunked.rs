@@ -308,6 +308,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_byte_at_nine_gib_reads_at_most_three_chunks() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let key = SecretKey::generate(&mut rng);
+        let content_bytes = (10_u64 << 30) + 5;
+        let (wanted, last) = ((9_u64 << 30) / CHUNK_BYTES as u64, content_bytes / CHUNK_BYTES as u64);
+        let mut head = Vec::new();
+        let mut sealer = Sealer::new(&key, &[], &mut rng, &mut head);
+        // The two chunks that are needed, where they stand; of the others there is nothing to read.
+        let mut chunk = |index: u64, content: &[u8]| {
+            let mut out = Vec::new();
+            sealer.chunks.next = index;
+            sealer.chunks.seal(content, &mut out).unwrap();
+            (HEAD_BYTES as u64 + index * SEALED_CHUNK_BYTES as u64, out)
+        };
+        let there = [(0, head.clone()), chunk(wanted, &[7; CHUNK_BYTES]), chunk(last, b"ended")];
+        let mut reads = Vec::new();
+        let mut source = |offset: u64, out: &mut [u8]| {
+            reads.push(out.len());
+            let part = there.iter().find_map(|(start, bytes)| {
+                let from = usize::try_from(offset.checked_sub(*start)?).ok()?;
+                bytes.get(from..from.checked_add(out.len())?)
+            });
+            out.copy_from_slice(part.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        };
+        let mut reader = Reader::open(&key, &[], 0..sealed_bytes(content_bytes), &mut source).unwrap();
+        assert_eq!(reader.content_bytes(), content_bytes);
+        let mut byte = [0];
+        reader.read_at(9 << 30, &mut byte, &mut source).unwrap();
+        assert_eq!((byte, reader.window.capacity()), ([7], SEALED_CHUNK_BYTES));
+        assert!(reads.iter().sum::<usize>() <= 3 * SEALED_CHUNK_BYTES, "{reads:?}");
+    }
+
+    #[test]
     fn no_message_has_more_than_two_to_the_38_chunks() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let key = SecretKey::generate(&mut rng);

@@ -89,5 +89,6 @@ fn wire(scrub: &scrub::Scrub) -> Scrub {
         faults: scrub.faults,
         repaired: scrub.repaired,
         orphans: scrub.orphans,
+        quarantined: scrub.quarantined,
     }
 }

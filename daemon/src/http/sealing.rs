@@ -238,6 +238,7 @@ fn wire(job: Job, findings: Vec<SealingFinding>) -> SealingJob {
         kind: job.kind,
         dry_run: job.dry_run,
         state: job.state,
+        waits_for: job.waits_for,
         started_at: job.started_at,
         finished_at: job.finished_at,
         total: job.total,

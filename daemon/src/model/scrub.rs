@@ -26,6 +26,8 @@ pub(crate) struct Scrub {
     pub(crate) repaired: u64,
     /// Blobs without a row, which were removed.
     pub(crate) orphans: u64,
+    /// Blobs without a row, which are kept.
+    pub(crate) quarantined: u64,
 }
 
 /// A content as it should read back.

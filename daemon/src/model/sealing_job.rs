@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub(crate) use coffer_api::{SealingFinding as Finding, SealingJobKind as JobKind, SealingJobState as JobState};
+pub(crate) use coffer_api::{
+    SealingFinding as Finding, SealingJobKind as JobKind, SealingJobState as JobState, SealingJobWait as JobWait,
+};
 
 /// One job, and how far it has come.
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct Job {
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) state: JobState,
+    pub(crate) waits_for: Option<JobWait>,
     /// The last blob, or file, that was done; the empty text before the first.
     pub(crate) after: String,
     pub(crate) total: u64,
@@ -38,6 +41,9 @@ impl Job {
         self.done_bytes += bytes;
     }
 }
+
+/// What a blob is counted as that a job has sealed.
+pub(crate) const SEALED: &str = "sealed";
 
 const KINDS: [(JobKind, &str); 7] = [
     (JobKind::Audit, "audit"),
@@ -71,4 +77,17 @@ pub(crate) fn state_name(state: JobState) -> &'static str {
 /// Reads a stored state.
 pub(crate) fn state_named(text: &str) -> Option<JobState> {
     [JobState::Running, JobState::Finished, JobState::Cancelled].into_iter().find(|state| state_name(*state) == text)
+}
+
+/// The name under which what a job waits for is stored.
+pub(crate) fn wait_name(wait: JobWait) -> &'static str {
+    match wait {
+        JobWait::StorageFull => "storage_full",
+        JobWait::Fault => "fault",
+    }
+}
+
+/// Reads a stored name.
+pub(crate) fn wait_named(text: &str) -> Option<JobWait> {
+    [JobWait::StorageFull, JobWait::Fault].into_iter().find(|wait| wait_name(*wait) == text)
 }

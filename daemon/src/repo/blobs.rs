@@ -1,11 +1,14 @@
 //! Contents on disk: `blobs/ab/<id>`, written once under a fresh name and never changed in place.
 //!
+//! A content that no row names yet says so itself: it has the sticky bit, which is taken off once its row is committed. So
+//! what an interrupted upload left is told from what lost its row. The latter is never removed; it lies in `quarantine/`.
+//!
 //! Every call here blocks. The 256 directories are made once, when the vault is: no `mkdir` in the life of a store.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,9 +21,21 @@ use crate::storage::durable;
 /// The directory of contents inside the mount point.
 const DIRECTORY: &str = "blobs";
 
+/// Where contents lie that have no row, and of which nothing says that they may go.
+const QUARANTINE: &str = "quarantine";
+
+/// The mode of a content.
+const STORED: u32 = 0o600;
+
+/// The mode of a content that no row names yet. The sticky bit means nothing else on a file.
+const NEW: u32 = STORED | STICKY;
+
+const STICKY: u32 = 0o1000;
+
 /// The contents of one mounted vault.
 pub(crate) struct Blobs {
     root: PathBuf,
+    quarantine: PathBuf,
     /// Blobs that are being written: they have no row yet and must not be taken for orphans.
     in_flight: Arc<Mutex<HashSet<BlobId>>>,
 }
@@ -28,7 +43,8 @@ pub(crate) struct Blobs {
 impl Blobs {
     /// The contents below that mount point.
     pub(crate) fn new(mount_point: &Path) -> Self {
-        Self { root: mount_point.join(DIRECTORY), in_flight: Arc::default() }
+        let [root, quarantine] = [DIRECTORY, QUARANTINE].map(|name| mount_point.join(name));
+        Self { root, quarantine, in_flight: Arc::default() }
     }
 
     /// Makes the directories. The caller syncs the cipher directory's file system afterwards.
@@ -41,6 +57,15 @@ impl Blobs {
         Ok(())
     }
 
+    /// Makes the quarantine, unless it is there.
+    pub(super) fn make_quarantine(&self) -> io::Result<()> {
+        match fs::create_dir(&self.quarantine) {
+            Ok(()) => durable::sync_parent(&self.quarantine),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Starts a new content.
     pub(crate) fn create(&self) -> io::Result<BlobWriter> {
         let id = BlobId::generate(&mut system_rng());
@@ -50,7 +75,7 @@ impl Blobs {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(NEW)
             .custom_flags(nix::libc::O_NOFOLLOW)
             .open(&reservation.path)?;
         Ok(BlobWriter { file, reservation })
@@ -75,6 +100,41 @@ impl Blobs {
         Stored { reservation: Reservation { id, path, in_flight: Arc::clone(&self.in_flight), keep: true } }
     }
 
+    /// A row names this content.
+    pub(crate) fn note_named(&self, id: &BlobId) -> io::Result<()> {
+        note_named(&self.path(id))
+    }
+
+    /// Whether a content says that no row ever named it.
+    pub(crate) fn is_new(&self, id: &BlobId) -> io::Result<bool> {
+        Ok(fs::symlink_metadata(self.path(id))?.permissions().mode() & STICKY != 0)
+    }
+
+    /// Puts a content that no row names where nothing is removed.
+    pub(crate) fn quarantine(&self, id: &BlobId) -> io::Result<()> {
+        durable::rename(&self.path(id), &self.quarantine.join(id.as_str()))
+    }
+
+    /// What lies in quarantine.
+    pub(crate) fn quarantined(&self) -> io::Result<Vec<BlobId>> {
+        let mut ids = Vec::new();
+        let entries = match fs::read_dir(&self.quarantine) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            ids.extend(entry?.file_name().to_str().and_then(BlobId::parse));
+        }
+        Ok(ids)
+    }
+
+    /// Opens what lies in quarantine.
+    pub(super) fn open_quarantined(&self, id: &BlobId) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.quarantine.join(id.as_str()))
+    }
+
     /// Opens a content for reading.
     pub(crate) fn open(&self, id: &BlobId) -> io::Result<File> {
         OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.path(id))
@@ -93,6 +153,19 @@ impl Blobs {
         replaced
     }
 
+    /// Those of the contents that are gone, also after a power cut.
+    pub(crate) fn gone(&self, ids: Vec<BlobId>) -> io::Result<Vec<BlobId>> {
+        let mut gone = Vec::new();
+        for id in ids {
+            if !fs::exists(self.path(&id))? {
+                gone.push(id);
+            }
+        }
+        let directories: HashSet<PathBuf> = gone.iter().map(|id| self.root.join(id.directory())).collect();
+        directories.iter().try_for_each(|directory| durable::sync_directory(directory))?;
+        Ok(gone)
+    }
+
     /// Removes a content that no row names any more. One that is gone already is fine.
     pub(crate) fn remove(&self, id: &BlobId) -> io::Result<()> {
         match fs::remove_file(self.path(id)) {
@@ -101,27 +174,37 @@ impl Blobs {
         }
     }
 
-    /// The contents of one of the 256 directories that are not being written right now. What an interrupted
-    /// [`Blobs::replace_whole`] left is removed.
-    pub(crate) fn settled(&self, directory: u8) -> io::Result<Vec<BlobId>> {
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(self.root.join(format!("{directory:02x}")))? {
+    /// Removes what interrupted [`Blobs::replace_whole`]s left in one of the 256 directories.
+    pub(crate) fn remove_replacements(&self, directory: u8) -> io::Result<()> {
+        for entry in fs::read_dir(self.directory(directory))? {
             let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_str().unwrap_or_default();
-            ids.extend(BlobId::parse(name));
-            if let Some(id) = name.strip_suffix(".new").and_then(BlobId::parse) {
+            let replaced =
+                entry.file_name().to_str().and_then(|name| name.strip_suffix(".new")).and_then(BlobId::parse);
+            if let Some(id) = replaced {
                 let in_flight = lock(&self.in_flight);
                 if !in_flight.contains(&id) {
                     fs::remove_file(entry.path())?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The contents of one of the 256 directories that are not being written right now.
+    pub(crate) fn settled(&self, directory: u8) -> io::Result<Vec<BlobId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(self.directory(directory))? {
+            ids.extend(entry?.file_name().to_str().and_then(BlobId::parse));
+        }
         // Looked at after the directory was read: a content that was begun later is not in the list, and one that
         // was finished in between has its row by the time the caller asks the database.
         let in_flight = lock(&self.in_flight);
         ids.retain(|id| !in_flight.contains(id));
         Ok(ids)
+    }
+
+    fn directory(&self, number: u8) -> PathBuf {
+        self.root.join(format!("{number:02x}"))
     }
 
     fn path(&self, id: &BlobId) -> PathBuf {
@@ -167,9 +250,32 @@ impl Stored {
         &self.reservation.id
     }
 
-    /// Call this once the row is committed.
-    pub(crate) fn keep(mut self) {
+    /// Call this once the row is committed. From then on it stays; that it is named is still to be noted.
+    pub(crate) fn keep(mut self) -> Named {
         self.reservation.keep = true;
+        Named(self.reservation.path.clone())
+    }
+}
+
+/// A content that a row names since a moment ago.
+#[must_use]
+pub(crate) struct Named(PathBuf);
+
+impl Named {
+    /// Lets the content say so. When this does not come about the sweep does it.
+    pub(crate) fn note(self) -> io::Result<()> {
+        note_named(&self.0)
+    }
+}
+
+fn note_named(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.permissions().mode() & STICKY != 0 => {
+            fs::set_permissions(path, Permissions::from_mode(STORED))
+        }
+        // It was deleted meanwhile.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -219,7 +325,12 @@ mod tests {
         assert_eq!(count(&blobs), 0, "in flight is not settled");
         let stored = writer.finish().unwrap();
         let id = stored.id().clone();
-        stored.keep();
+        assert!(blobs.is_new(&id).unwrap());
+        let named = stored.keep();
+        assert!(blobs.is_new(&id).unwrap(), "a cut may come here");
+        named.note().unwrap();
+        blobs.note_named(&id).unwrap();
+        assert!(!blobs.is_new(&id).unwrap());
         assert_eq!(fs::read(blobs.path(&id)).unwrap(), b"content");
         assert_eq!(count(&blobs), 1);
 
@@ -230,5 +341,25 @@ mod tests {
         blobs.remove(&id).unwrap();
         blobs.remove(&id).unwrap();
         assert_eq!(count(&blobs), 0);
+        assert_eq!(blobs.gone(vec![id.clone()]).unwrap(), vec![id.clone()]);
+        blobs.note_named(&id).unwrap();
+    }
+
+    #[test]
+    fn what_is_in_quarantine_is_whole_and_in_no_directory() {
+        let (_dir, blobs) = blobs();
+        blobs.make_quarantine().unwrap();
+        blobs.make_quarantine().unwrap();
+        let mut writer = blobs.create().unwrap();
+        writer.write(b"content").unwrap();
+        let stored = writer.finish().unwrap();
+        let id = stored.id().clone();
+        stored.keep().note().unwrap();
+        assert_eq!(blobs.gone(vec![id.clone()]).unwrap(), []);
+        blobs.quarantine(&id).unwrap();
+        assert_eq!((count(&blobs), blobs.quarantined().unwrap()), (0, vec![id.clone()]));
+        let mut content = String::new();
+        io::Read::read_to_string(&mut blobs.open_quarantined(&id).unwrap(), &mut content).unwrap();
+        assert_eq!(content, "content");
     }
 }

@@ -37,6 +37,38 @@ pub(crate) fn exists(connection: &Connection, blob: &BlobId) -> Result<bool, Dat
     Ok(is_content || thumbnails::refers_to(connection, blob)?)
 }
 
+/// What is known of a blob that lies on the drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A row names it.
+    Named,
+    /// Its last row was deleted.
+    Doomed,
+    Unknown,
+}
+
+/// What is known of a blob.
+pub(crate) fn claim(connection: &Connection, blob: &BlobId) -> Result<Claim, DatabaseError> {
+    if exists(connection, blob)? {
+        return Ok(Claim::Named);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM doomed_blobs WHERE blob_id = ?1)";
+    let is_doomed = connection.prepare_cached(sql)?.query_row([blob.as_str()], |row| row.get(0))?;
+    Ok(if is_doomed { Claim::Doomed } else { Claim::Unknown })
+}
+
+/// Up to `limit` blobs behind that one whose last row was deleted.
+pub(crate) fn doomed_after(connection: &Connection, after: &str, limit: u32) -> Result<Vec<BlobId>, DatabaseError> {
+    let sql = "SELECT blob_id FROM doomed_blobs WHERE blob_id > ?1 ORDER BY blob_id LIMIT ?2";
+    row::all(connection.prepare_cached(sql)?.query(params![after, limit])?, blob)
+}
+
+/// Forgets that a blob was to be removed: it is.
+pub(crate) fn forget_doomed(connection: &Connection, blob: &BlobId) -> Result<(), DatabaseError> {
+    connection.prepare_cached("DELETE FROM doomed_blobs WHERE blob_id = ?1")?.execute([blob.as_str()])?;
+    Ok(())
+}
+
 /// Forgets those of the contents that no revision has any more, and tells which: their blobs are to be removed once this
 /// is committed.
 pub(crate) fn forget_unused(connection: &Connection, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, DatabaseError> {

@@ -157,12 +157,15 @@ impl Keyring {
     }
 }
 
-/// For use inside a transaction: writes the wrapping of every key anew. Tells how many.
+/// For use inside a transaction: writes the wrapping of every key anew. Tells how many. A record that opens under none of
+/// the root keys is of no use, and must not keep the vault from being opened: it stays as it is.
 pub(crate) fn rewrap(connection: &Connection, from: &[&RootKey], to: &RootKey) -> Result<u64, DatabaseError> {
     let mut count = 0;
     for kept in seals::keys(connection)? {
-        let opened = from.iter().find_map(|root| kept.record.open(root).ok());
-        let key = opened.ok_or(DatabaseError::Value("sealing key"))?;
+        let Some(key) = from.iter().find_map(|root| kept.record.open(root).ok()) else {
+            log::error!(key = kept.record.id.as_str(); "a sealing key opens under no root key; it was left as it is");
+            continue;
+        };
         let record = key.wrap(kept.record.owner, kept.record.state, to, &mut system_rng());
         seals::set_wrapping(connection, &record.map_err(|_| DatabaseError::Value("sealing key"))?)?;
         count += 1;

@@ -70,6 +70,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0014_sealed.sql")),
         M::up(include_str!("migrations/0015_srp.sql")),
         M::up(include_str!("migrations/0016_secrets.sql")),
+        M::up(include_str!("migrations/0017_quarantine.sql")),
     ])
 });
 

@@ -29,7 +29,7 @@ pub(crate) fn last(connection: &Connection) -> Result<Option<Scrub>, DatabaseErr
 /// Writes how far a round has come.
 pub(crate) fn update(connection: &Connection, scrub: &Scrub) -> Result<(), DatabaseError> {
     let sql = "UPDATE scrubs SET finished_at = ?2, after_blob_id = ?3, checked = ?4, checked_bytes = ?5, faults = ?6,
-                                 repaired = ?7, orphans = ?8
+                                 repaired = ?7, orphans = ?8, quarantined = ?9
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![
         scrub.id.to_string(),
@@ -40,6 +40,7 @@ pub(crate) fn update(connection: &Connection, scrub: &Scrub) -> Result<(), Datab
         row::from_size(scrub.faults)?,
         row::from_size(scrub.repaired)?,
         row::from_size(scrub.orphans)?,
+        row::from_size(scrub.quarantined)?,
     ])?;
     Ok(())
 }
@@ -137,5 +138,6 @@ fn scrub(row: &Row<'_>) -> Result<Scrub, DatabaseError> {
         faults: row::size(row, "faults")?,
         repaired: row::size(row, "repaired")?,
         orphans: row::size(row, "orphans")?,
+        quarantined: row::size(row, "quarantined")?,
     })
 }

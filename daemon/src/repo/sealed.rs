@@ -190,6 +190,12 @@ impl Sealed {
         self.guess_file(&file, Some(id.uuid()))
     }
 
+    /// The same of a blob in quarantine; and its length.
+    pub(crate) fn guess_quarantined(&self, blobs: &Blobs, id: &BlobId) -> io::Result<(Guess, u64)> {
+        let file = blobs.open_quarantined(id)?;
+        Ok((self.guess_file(&file, Some(id.uuid()))?, file.metadata()?.len()))
+    }
+
     /// What the bytes of a file look like. Of our own format only the blob of that id is accepted, if one is given.
     pub(crate) fn guess_file(&self, file: &File, blob_id: Option<Uuid>) -> io::Result<Guess> {
         let length = file.metadata()?.len();

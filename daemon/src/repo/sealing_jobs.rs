@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::row;
-use crate::model::sealing_job::{self, Finding, Job};
+use crate::model::sealing_job::{self, Finding, Job, JobWait};
 use crate::storage::database::DatabaseError;
 
 /// Most findings of one job.
@@ -34,7 +34,7 @@ pub(crate) fn begin(connection: &Connection, job: &Job) -> Result<(), DatabaseEr
 /// Writes how far a job has come. False when somebody stopped it meanwhile.
 pub(crate) fn update(connection: &Connection, job: &Job) -> Result<bool, DatabaseError> {
     let sql = "UPDATE sealing_jobs SET finished_at = ?2, state = ?3, after_blob_id = ?4, total = ?5, done = ?6,
-                                       done_bytes = ?7, counts = ?8
+                                       done_bytes = ?7, counts = ?8, waits_for = NULL
                WHERE id = ?1 AND state = 'running'";
     let counts = serde_json::to_string(&job.counts).map_err(|_| DatabaseError::Value("counts"))?;
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -50,9 +50,27 @@ pub(crate) fn update(connection: &Connection, job: &Job) -> Result<bool, Databas
     Ok(changed > 0)
 }
 
+/// Counts a blob that a job has sealed. For the transaction in which it is sealed: neither is without the other.
+pub(crate) fn count_sealed(connection: &Connection, id: Uuid, bytes: u64) -> Result<(), DatabaseError> {
+    let sql = "UPDATE sealing_jobs
+               SET done = done + 1, done_bytes = done_bytes + ?3,
+                   counts = json_set(counts, '$.' || ?2, ifnull(json_extract(counts, '$.' || ?2), 0) + 1)
+               WHERE id = ?1";
+    let values = params![id.to_string(), sealing_job::SEALED, row::from_size(bytes)?];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+/// Notes what the job waits for that runs.
+pub(crate) fn set_waiting(connection: &Connection, wait: JobWait) -> Result<(), DatabaseError> {
+    let sql = "UPDATE sealing_jobs SET waits_for = ?1 WHERE state = 'running'";
+    connection.prepare_cached(sql)?.execute([sealing_job::wait_name(wait)])?;
+    Ok(())
+}
+
 /// Stops a job that runs. False when none of that id does.
 pub(crate) fn cancel(connection: &Connection, id: Uuid, now: Timestamp) -> Result<bool, DatabaseError> {
-    let sql = "UPDATE sealing_jobs SET state = 'cancelled', finished_at = ?2 WHERE id = ?1 AND state = 'running'";
+    let sql = "UPDATE sealing_jobs SET state = 'cancelled', finished_at = ?2, waits_for = NULL WHERE id = ?1 AND state = 'running'";
     Ok(connection.prepare_cached(sql)?.execute(params![id.to_string(), now.as_millisecond()])? > 0)
 }
 
@@ -101,6 +119,7 @@ pub(crate) fn findings(connection: &Connection, job: Uuid) -> Result<Vec<Finding
 fn job(row: &Row<'_>) -> Result<Job, DatabaseError> {
     let (kind, state, counts): (String, String, String) = (row.get("kind")?, row.get("state")?, row.get("counts")?);
     let bytes_per_s: Option<i64> = row.get("bytes_per_s")?;
+    let waits_for: Option<String> = row.get("waits_for")?;
     Ok(Job {
         id: row::id(row, "id")?,
         kind: sealing_job::kind_named(&kind).ok_or(DatabaseError::Value("job"))?,
@@ -110,6 +129,7 @@ fn job(row: &Row<'_>) -> Result<Job, DatabaseError> {
         started_at: row::time(row, "started_at")?,
         finished_at: row::optional_time(row, "finished_at")?,
         state: sealing_job::state_named(&state).ok_or(DatabaseError::Value("job"))?,
+        waits_for: waits_for.as_deref().and_then(sealing_job::wait_named),
         after: row.get("after_blob_id")?,
         total: row::size(row, "total")?,
         done: row::size(row, "done")?,

@@ -75,22 +75,37 @@ pub(crate) fn census(connection: &Connection) -> Result<Census, DatabaseError> {
     Ok(Census { sealed: count(with_row - client), plain: count(all - with_row), client: count(client) })
 }
 
-/// Up to `limit` blobs behind that one, contents and small pictures, with the length and digest that they should have.
+/// Notes which job has sealed a blob.
+pub(crate) fn set_job(connection: &Connection, blob: &BlobId, job_id: Uuid) -> Result<(), DatabaseError> {
+    let sql = "UPDATE sealed_blobs SET job_id = ?2 WHERE blob_id = ?1";
+    connection.prepare_cached(sql)?.execute([blob.as_str(), &job_id.to_string()])?;
+    Ok(())
+}
+
+/// Up to `limit` blobs behind that one, contents and small pictures, with the length and digest that they should have. Those
+/// that the job has sealed itself are left out.
 pub(crate) fn blobs_after(
     connection: &Connection,
+    job_id: Uuid,
     after_blob_id: &str,
     limit: u32,
 ) -> Result<Vec<(Blob, u64, String)>, DatabaseError> {
+    let some_of = |table: &str| {
+        format!(
+            "SELECT * FROM (SELECT blob_id, size_bytes, sha256 FROM {table}
+                            WHERE blob_id > ?1 AND NOT EXISTS (SELECT 1 FROM sealed_blobs
+                                                               WHERE sealed_blobs.blob_id = {table}.blob_id AND job_id = ?3)
+                            ORDER BY blob_id LIMIT ?2)"
+        )
+    };
     let sql = format!(
         "SELECT blobs.blob_id, size_bytes, sha256, {COLUMNS}
-         FROM (SELECT * FROM (SELECT blob_id, size_bytes, sha256 FROM contents WHERE blob_id > ?1 ORDER BY blob_id LIMIT ?2)
-               UNION ALL
-               SELECT * FROM (SELECT blob_id, size_bytes, sha256 FROM small_pictures WHERE blob_id > ?1
-                              ORDER BY blob_id LIMIT ?2)) AS blobs
-              LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = blobs.blob_id
-         ORDER BY blobs.blob_id LIMIT ?2"
+         FROM ({} UNION ALL {}) AS blobs LEFT JOIN sealed_blobs ON sealed_blobs.blob_id = blobs.blob_id
+         ORDER BY blobs.blob_id LIMIT ?2",
+        some_of("contents"),
+        some_of("small_pictures")
     );
-    row::all(connection.prepare_cached(&sql)?.query(params![after_blob_id, limit])?, |row| {
+    row::all(connection.prepare_cached(&sql)?.query(params![after_blob_id, limit, job_id.to_string()])?, |row| {
         let id = super::contents::blob(row)?;
         Ok((Blob { id, seal: seal(row)? }, row::size(row, "size_bytes")?, row.get("sha256")?))
     })

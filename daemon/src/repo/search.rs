@@ -11,10 +11,10 @@ use crate::storage::database::DatabaseError;
 
 /// Of the documents that have the words, those that are looked at, the last indexed first: words that everything has
 /// would cost more with every file.
-const LOOKED_AT: u32 = 20_000;
+const LOOKED_AT: u32 = 15_000;
 
 /// Of those that pass the filter, the ones that are ranked.
-const RANKED: u32 = 5_000;
+const RANKED: u32 = 4_000;
 
 /// What a word counts in the name, the tags, the note, the comments and the text.
 const WEIGHTS: &str = "10.0, 5.0, 3.0, 1.0, 1.0";

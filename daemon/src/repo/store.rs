@@ -86,8 +86,11 @@ impl Store {
         database::empty_the_log(&connection)?;
         migrate(&mut connection)?;
         let blobs = Blobs::new(mount_point);
+        blobs.make_quarantine()?;
         if let Some(previous) = &roots.previous {
-            keyring::rewrap(&connection, &[&roots.current, previous], &roots.current)?;
+            let transaction = connection.transaction().map_err(DatabaseError::from)?;
+            keyring::rewrap(&transaction, &[&roots.current, previous], &roots.current)?;
+            transaction.commit().map_err(DatabaseError::from)?;
         }
         let sealed = Sealed::load(&connection, roots.current)?;
         Sealed::repair_headers(&connection, &blobs)?;

@@ -31,6 +31,20 @@ const KEY_FILES: &str = "vault.keys";
 /// Holds gocryptfs' master key, sealed by what the key slots seal.
 const CIPHER_CONFIGURATION: &str = "gocryptfs.conf";
 
+/// The file by which whoever can put files onto the boot partition asks for a reset. It lies beside the setup code's.
+const REQUEST: &str = "FACTORY-RESET";
+/// What has to stand in it, in any case of letters: a file can be there by mistake.
+const REQUEST_WORDS: &str = "erase everything";
+/// More than anybody needs to write that down.
+const MAX_REQUEST_BYTES: u64 = 1024;
+/// Where it is told, beside it, when the file is not understood.
+const ERRORS: &str = "coffer-errors.txt";
+const NOT_UNDERSTOOD: &str = "\
+FACTORY-RESET: nothing was erased. If this box is to be erased, with all that is stored on it, for ever: write the words
+    erase everything
+into that file, and nothing else, and start the box again. If not, delete the file.
+";
+
 /// Resets the box.
 pub(crate) struct FactoryReset {
     vault: Arc<Vault>,
@@ -68,6 +82,27 @@ impl FactoryReset {
 /// Whether a reset has begun and not ended.
 pub(super) fn is_marked(device: &Path) -> bool {
     device.join(MARK).exists()
+}
+
+/// Begins a reset when a file beside the setup code's asks for it; gives whether it did. The mark comes before the file goes,
+/// so a power cut in between changes nothing. The next start of the daemon does the rest.
+pub(crate) fn take_request(device: &Path, code_file: &Path) -> io::Result<bool> {
+    let (request, errors) = (code_file.with_file_name(REQUEST), code_file.with_file_name(ERRORS));
+    if !fs::symlink_metadata(&request).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(false);
+    }
+    // What is too long is not the words either.
+    let words = durable::read_small_file(&request, MAX_REQUEST_BYTES).unwrap_or_default();
+    if !words.trim_ascii().eq_ignore_ascii_case(REQUEST_WORDS.as_bytes()) {
+        warn!("a file asks for a reset in other words than it must: nothing is erased");
+        durable::replace_file(&errors, NOT_UNDERSTOOD.as_bytes())?;
+        return Ok(false);
+    }
+    set_mark(device)?;
+    durable::remove_file(&request)?;
+    durable::remove_file(&errors)?;
+    warn!("the box is going to be reset, as a file on the boot partition asks");
+    Ok(true)
 }
 
 /// Carries a reset that has begun to its end; gives whether there was one. Afterwards there is no identity.

@@ -196,7 +196,7 @@ impl Files {
     ) -> Result<Saved, Error> {
         let subject = upload.target.id();
         let (committed, received) = self.try_commit(caller, upload, received, also).await;
-        let committed = received.keep_if(committed);
+        let committed = received.keep_if(caller.lease(), committed);
         let (saved, unused) = access::audited(&self.common, caller, Action::Add, subject, committed).await?;
         let File { id: file_id, folder_id, revision, size_bytes, .. } = saved.file;
         self.common.events.publish(&Event::FileStored { file_id, folder_id, revision, size_bytes });

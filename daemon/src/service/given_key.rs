@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use coffer_crypto::envelope::keys::KeyId;
 use coffer_crypto::envelope::{CheckValue, GivenKeyError, SecretKey};
@@ -35,9 +35,10 @@ const PREFIXES: [&str; 2] = ["STORMCLOUD_ENCRYPTION_", "STORAGE_ENCRYPTION_"];
 pub(crate) struct GivenKey {
     pub(super) id: KeyId,
     pub(super) mode: EncryptionMode,
-    secret: SecretKey,
+    check: CheckValue,
+    /// Wiped once the vault has it.
+    secret: Mutex<Option<SecretKey>>,
     note: PathBuf,
-    stored: AtomicBool,
 }
 
 /// Which key the store was sealed with.
@@ -114,7 +115,8 @@ impl GivenKey {
         let is_first = known.is_none();
         let stored = known.is_some_and(|known| known.stored);
         let mode = mode.unwrap_or(EncryptionMode::Server);
-        let key = Self { id, mode, secret, note, stored: AtomicBool::new(stored) };
+        let (check, secret) = (secret.check_value(), Mutex::new(Some(secret).filter(|_| !stored)));
+        let key = Self { id, mode, check, secret, note };
         if is_first {
             key.write(false).map_err(|cause| GivenKeyRefusal::Note { file: key.note.clone(), cause })?;
         }
@@ -123,24 +125,26 @@ impl GivenKey {
 
     /// Whether the vault has it.
     pub(super) fn is_stored(&self) -> bool {
-        self.stored.load(Ordering::Relaxed)
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// The vault has it from now on.
+    /// The vault has it from now on, and nobody else.
     pub(super) fn note_stored(&self) -> io::Result<()> {
         self.write(true)?;
-        self.stored.store(true, Ordering::Relaxed);
+        drop(self.secret.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(())
     }
 
     /// Tells it from other keys.
     pub(super) fn check_value(&self) -> CheckValue {
-        self.secret.check_value()
+        self.check
     }
 
-    /// The key itself.
+    /// The key itself, as long as the vault does not have it.
     pub(super) fn secret(&self) -> Result<SecretKey, Error> {
-        SecretKey::from_slice(self.secret.bytes()).map_err(|error| Error::internal("given key", error))
+        let secret = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = secret.as_ref().ok_or(Error::Internal("given key", None))?;
+        SecretKey::from_slice(secret.bytes()).map_err(|error| Error::internal("given key", error))
     }
 
     fn write(&self, stored: bool) -> io::Result<()> {
@@ -187,5 +191,21 @@ mod tests {
         assert_eq!(find(device.path(), &[("STORAGE_ENCRYPTION_KEY", &format!(" {key}=\n"))]), Ok((true, false)));
         assert_eq!(find(device.path(), &[]), missing, "no vault has it yet");
         assert_eq!(find(device.path(), &[("STORAGE_ENCRYPTION_KEY", &other)]), mismatch);
+    }
+
+    #[test]
+    fn a_key_that_the_vault_has_is_in_memory_no_more() {
+        let device = tempfile::tempdir().unwrap();
+        let find = || {
+            let lookup = |name: &str| name.ends_with("_KEY").then(|| Zeroizing::new("A".repeat(43)));
+            GivenKey::find(device.path(), lookup).unwrap().key.unwrap()
+        };
+        let key = find();
+        assert_eq!((key.is_stored(), key.secret().unwrap().bytes()), (false, &[0; 32]));
+        key.note_stored().unwrap();
+        assert!(key.is_stored() && key.secret().is_err());
+        let again = find();
+        assert!(again.is_stored() && again.secret().is_err(), "nor is it kept at the next start");
+        assert_eq!(again.check_value(), key.check_value());
     }
 }

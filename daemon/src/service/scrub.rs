@@ -178,7 +178,11 @@ async fn run(lease: &Lease, common: &Common, mut scrub: Scrub) -> Result<(), Err
         });
         noted.await?;
     }
-    scrub.orphans = sweep::remove_orphans(lease).await?.into();
+    scrub.orphans = sweep::sweep_all(lease, common).await?;
+    let looker = lease.clone();
+    let kept = tokio::task::spawn_blocking(move || looker.store().blobs.quarantined()).await;
+    let kept = kept.map_err(|error| Error::internal("looking into quarantine", error))?;
+    scrub.quarantined = kept.map_err(|error| Error::storage("looking into quarantine", error))?.len() as u64;
     scrub.finished_at = Some(common.clock.now());
     let entry =
         common.auditor.entry(&super::audit::Context::default(), "scrub.finished", Outcome::Success, Some(scrub.id));
@@ -271,7 +275,7 @@ async fn repair(lease: &Lease, common: &Common, expected: &Expected) -> Result<b
             Ok(replaced)
         });
         if replaced.await? {
-            stored.keep();
+            sweep::keep(lease, stored);
             sweep::remove(lease, vec![expected.blob.id.clone()]).await;
             return Ok(true);
         }

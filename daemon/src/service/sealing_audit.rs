@@ -10,7 +10,7 @@ use crate::model::file::BlobId;
 use crate::model::sealing::Seal;
 use crate::model::sealing_job::Finding;
 use crate::repo::content_io::{self, ContentReader, SealFault};
-use crate::repo::contents;
+use crate::repo::contents::{self, Claim};
 use crate::repo::sealed::Guess;
 use crate::repo::store::Store;
 
@@ -71,39 +71,55 @@ fn fault(error: &io::Error) -> (&'static str, Option<String>) {
     (kind, Some(error.to_string()))
 }
 
-/// What lies on the drive and has no row. What looks sealed and opens under no key here is ambiguous: it is kept apart until
-/// somebody says what it is, or brings the key.
+/// What lies on the drive and has no row: it waits for the next sweep, or is in quarantine already. What looks sealed and opens
+/// under no key here is ambiguous, until somebody says what it is, or brings the key.
 pub(super) async fn strays(lease: &Lease) -> Result<Vec<Outcome>, Error> {
     let mut outcomes = Vec::new();
     for directory in 0..=u8::MAX {
-        let lease = going_on(lease)?;
-        let reader = lease.clone();
-        let listed = tokio::task::spawn_blocking(move || reader.store().blobs.settled(directory)).await;
-        let listed = listed.map_err(|error| Error::internal("listing contents", error))?;
-        for id in listed.map_err(|error| Error::storage("listing contents", error))? {
+        for id in listed(going_on(lease)?, move |store| store.blobs.settled(directory)).await? {
             let wanted = id.clone();
-            if !lease.store().database.read(move |connection| contents::exists(connection, &wanted)).await? {
-                outcomes.push(stray(lease, id).await?);
+            let claim = lease.store().database.read(move |connection| contents::claim(connection, &wanted)).await?;
+            if claim == Claim::Unknown {
+                let of = id.clone();
+                let look = move |store: &Store| {
+                    let length = store.blobs.open(&of)?.metadata()?.len();
+                    Ok((store.sealed.guess(&store.blobs, &of)?, length))
+                };
+                outcomes.push(stray(lease, format!("blob {}", id.as_str()), look).await?);
             }
         }
+    }
+    for id in listed(lease, |store| store.blobs.quarantined()).await? {
+        let subject = format!("quarantine {}", id.as_str());
+        let look = move |store: &Store| store.sealed.guess_quarantined(&store.blobs, &id);
+        outcomes.push(stray(going_on(lease)?, subject, look).await?);
     }
     Ok(outcomes)
 }
 
-async fn stray(lease: &Lease, id: BlobId) -> Result<Outcome, Error> {
-    let (reader, of) = (lease.clone(), id.clone());
-    let guessed = tokio::task::spawn_blocking(move || {
-        let store = reader.store();
-        let length = store.blobs.open(&of)?.metadata()?.len();
-        Ok::<_, io::Error>((store.sealed.guess(&store.blobs, &of)?, length))
-    });
-    let guessed = guessed.await.map_err(|error| Error::internal("looking at a content", error))?;
+async fn listed(
+    lease: &Lease,
+    list: impl FnOnce(&Store) -> io::Result<Vec<BlobId>> + Send + 'static,
+) -> Result<Vec<BlobId>, Error> {
+    let reader = lease.clone();
+    let listed = tokio::task::spawn_blocking(move || list(reader.store())).await;
+    let listed = listed.map_err(|error| Error::internal("listing contents", error))?;
+    listed.map_err(|error| Error::storage("listing contents", error))
+}
+
+async fn stray(
+    lease: &Lease,
+    subject: String,
+    look: impl FnOnce(&Store) -> io::Result<(Guess, u64)> + Send + 'static,
+) -> Result<Outcome, Error> {
+    let reader = lease.clone();
+    let guessed = tokio::task::spawn_blocking(move || look(reader.store())).await;
+    let guessed = guessed.map_err(|error| Error::internal("looking at a content", error))?;
     let (kind, why, bytes) = match guessed {
         Ok((Guess::LooksSealed, bytes)) => ("ambiguous", "it looks sealed, and opens under no key here", bytes),
         Ok((Guess::Ours | Guess::StormClouds, bytes)) => ("orphan", "it is sealed, and belongs to nothing", bytes),
         Ok((Guess::Other, bytes)) => ("orphan", "it belongs to nothing", bytes),
         Err(_) => ("corrupt", "it belongs to nothing, and does not read back", 0),
     };
-    let finding = Finding { subject: format!("blob {}", id.as_str()), finding: why.to_owned() };
-    Ok(Outcome { kind, bytes, finding: Some(finding) })
+    Ok(Outcome { kind, bytes, finding: Some(Finding { subject, finding: why.to_owned() }) })
 }

@@ -19,13 +19,13 @@ use super::unlocked::Lease;
 use super::{sealing_audit, stormcloud, sweep};
 use crate::model::role::Action;
 use crate::model::sealing::KeyOwner;
-use crate::model::sealing_job::{Finding, Job, JobKind, JobState, kind_name};
+use crate::model::sealing_job::{Finding, Job, JobKind, JobState, JobWait, kind_name};
 use crate::repo::audit;
 use crate::repo::{sealing_jobs, seals};
 use crate::storage::database::DatabaseError;
 
-/// When to look whether there is something to do though nobody rang.
-const NAP: Duration = Duration::from_secs(30);
+/// When to look whether there is something to do though nobody rang: there may be room again.
+const NAP: Duration = Duration::from_secs(5);
 
 /// Blobs between which progress is written down.
 const STEP: u32 = 16;
@@ -81,6 +81,7 @@ impl SealingJobs {
             started_at: now,
             finished_at: None,
             state: JobState::Running,
+            waits_for: None,
             after: String::new(),
             total: 0,
             done: 0,
@@ -156,7 +157,14 @@ pub(crate) async fn keep(lease: Lease, common: Common, bell: Bell) {
     loop {
         match run(&lease, &common).await {
             Ok(()) | Err(Error::Locked) => {}
-            Err(error) => warn!(error:% = error; "work on sealed files was interrupted; it goes on later"),
+            Err(error) => {
+                warn!(error:% = error; "work on sealed files was interrupted; it goes on later");
+                let wait = if matches!(error, Error::StorageFull) { JobWait::StorageFull } else { JobWait::Fault };
+                let noted =
+                    lease.store().database.write(move |transaction| sealing_jobs::set_waiting(transaction, wait));
+                // On a drive that is full there may be no room for it either.
+                drop(noted.await);
+            }
         }
         tokio::select! {
             biased;
@@ -169,10 +177,14 @@ pub(crate) async fn keep(lease: Lease, common: Common, bell: Bell) {
 
 async fn run(lease: &Lease, common: &Common) -> Result<(), Error> {
     while let Some(job) = lease.store().database.read(sealing_jobs::running).await? {
-        let ended = if job.kind == JobKind::ImportStormcloud {
-            stormcloud::import(lease, common, job).await?
-        } else {
-            over_all(lease, common, job).await?
+        let ended = match job.kind {
+            JobKind::ImportStormcloud => stormcloud::import(lease, common, job).await?,
+            JobKind::Audit
+            | JobKind::Files
+            | JobKind::Upgrade
+            | JobKind::Rewrap
+            | JobKind::Reencrypt
+            | JobKind::Verify => over_all(lease, common, job).await?,
         };
         let Some(job) = ended else { continue };
         if matches!(job.kind, JobKind::Rewrap | JobKind::Reencrypt) && !job.dry_run {
@@ -188,8 +200,8 @@ async fn run(lease: &Lease, common: &Common) -> Result<(), Error> {
             .store()
             .database
             .write(move |transaction| -> Result<(), DatabaseError> {
-                sealing_jobs::update(transaction, &ended)?;
-                audit::insert(transaction, &entry)
+                // Or somebody stopped it in this very moment.
+                if sealing_jobs::update(transaction, &ended)? { audit::insert(transaction, &entry) } else { Ok(()) }
             })
             .await?;
     }
@@ -200,8 +212,8 @@ async fn run(lease: &Lease, common: &Common) -> Result<(), Error> {
 async fn over_all(lease: &Lease, common: &Common, mut job: Job) -> Result<Option<Job>, Error> {
     let step = if job.kind == JobKind::Rewrap { HEADERS } else { STEP };
     loop {
-        let after = job.after.clone();
-        let read = lease.store().database.read(move |connection| seals::blobs_after(connection, &after, step));
+        let (id, after) = (job.id, job.after.clone());
+        let read = lease.store().database.read(move |connection| seals::blobs_after(connection, id, &after, step));
         let batch = read.await?;
         let Some((last, ..)) = batch.last() else { break };
         job.after = last.id.as_str().to_owned();
@@ -211,8 +223,13 @@ async fn over_all(lease: &Lease, common: &Common, mut job: Job) -> Result<Option
         }
     }
     if job.kind == JobKind::Audit {
-        let outcomes = sealing_audit::strays(lease).await?;
-        note(lease, &mut job, outcomes).await?;
+        // Counted with the end of the job: what is interrupted here is not counted twice.
+        let findings = count(&mut job, sealing_audit::strays(lease).await?);
+        let id = job.id;
+        let told = lease.store().database.write(move |transaction| -> Result<(), DatabaseError> {
+            findings.iter().try_for_each(|finding| sealing_jobs::add_finding(transaction, id, finding))
+        });
+        told.await?;
     }
     // What came or went meanwhile is in no count of the beginning.
     job.total = job.done;
@@ -221,11 +238,7 @@ async fn over_all(lease: &Lease, common: &Common, mut job: Job) -> Result<Option
 
 /// Writes down what became of a batch. False when somebody stopped the job.
 pub(super) async fn note(lease: &Lease, job: &mut Job, outcomes: Vec<Outcome>) -> Result<bool, Error> {
-    let mut findings = Vec::new();
-    for Outcome { kind, bytes, finding } in outcomes {
-        job.count(kind, bytes);
-        findings.extend(finding);
-    }
+    let findings = count(job, outcomes);
     let progress = job.clone();
     let noted = lease.store().database.write(move |transaction| -> Result<bool, DatabaseError> {
         for finding in &findings {
@@ -234,6 +247,15 @@ pub(super) async fn note(lease: &Lease, job: &mut Job, outcomes: Vec<Outcome>) -
         sealing_jobs::update(transaction, &progress)
     });
     Ok(noted.await?)
+}
+
+fn count(job: &mut Job, outcomes: Vec<Outcome>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Outcome { kind, bytes, finding } in outcomes {
+        job.count(kind, bytes);
+        findings.extend(finding);
+    }
+    findings
 }
 
 /// Destroys the keys that nothing is sealed with any more.

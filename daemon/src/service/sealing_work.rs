@@ -2,25 +2,34 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coffer_crypto::envelope::keys::KeyEncryptionKey;
+use coffer_crypto::envelope::v2::{self, HeaderSize};
 
 use super::common::Common;
 use super::sealing::{self, Plan};
 use super::unlocked::Lease;
-use super::{Error, sealing_audit, sealing_jobs};
+use super::{Error, sealing_audit, sealing_jobs, sweep};
 use crate::model::file::BlobId;
 use crate::model::sealing::{Blob, KeyOwner, Seal, SealMethod};
-use crate::model::sealing_job::{Finding, Job, JobKind};
+use crate::model::sealing_job::{Finding, Job, JobKind, SEALED};
 use crate::repo::keyring::SealWith;
 use crate::repo::sealed::NewHeader;
 use crate::repo::seals::JournalledHeader;
-use crate::repo::{scrubs, sealing_jobs as jobs, seals};
+use crate::repo::{policy, scrubs, sealing_jobs as jobs, seals};
+use crate::storage::capacity;
 use crate::storage::database::DatabaseError;
 
 /// A pause within a content, so that locking never waits for a long one.
 const NAP: Duration = Duration::from_millis(50);
+
+/// Longest rest between two contents that only gives others a turn.
+const MAX_REST: Duration = Duration::from_secs(2);
+
+/// What a blob is counted as that was not read.
+const UNREAD: [&str; 3] = ["unchanged", "client", "would_be_sealed"];
 
 /// What became of one blob.
 pub(super) struct Outcome {
@@ -39,47 +48,42 @@ pub(super) async fn batch(lease: &Lease, common: &Common, job: &Job, items: Vec<
         return rewrap(lease, job, items).await;
     }
     let mut outcomes = Vec::with_capacity(items.len());
-    let id = job.id;
+    let mut pace = Pace::new(common, job, lease);
     for item in items {
-        if !lease.store().database.read(move |connection| jobs::is_running(connection, id)).await? {
+        let (begun, size_bytes) = (common.clock.monotonic(), item.1);
+        let outcome = one(lease, common, job, item, pace.clone()).await?;
+        if !UNREAD.contains(&outcome.kind) {
+            pace.add(size_bytes);
+        }
+        outcomes.push(outcome);
+        let worked = common.clock.monotonic().saturating_duration_since(begun);
+        rest(lease, worked.min(MAX_REST)).await?;
+        if !pace.keep(job).await? {
             break;
         }
-        let (begun, size_bytes) = (common.clock.monotonic(), item.1);
-        outcomes.push(one(lease, common, job, item).await?);
-        let worked = common.clock.monotonic().saturating_duration_since(begun);
-        let pause = match job.bytes_per_s {
-            // Within a content as well; this is for many short ones.
-            Some(bytes_per_s) => {
-                Duration::from_millis(size_bytes.saturating_mul(1000) / bytes_per_s).saturating_sub(worked)
-            }
-            None => worked,
-        };
-        rest(lease, pause).await?;
     }
     Ok(outcomes)
 }
 
-/// Rests for as long as the work took, so that a job takes half of the drive at most.
-async fn rest(lease: &Lease, worked: Duration) -> Result<(), Error> {
+async fn rest(lease: &Lease, pause: Duration) -> Result<(), Error> {
     tokio::select! {
         biased;
         () = lease.locking() => Err(Error::Locked),
-        () = tokio::time::sleep(worked.min(Duration::from_secs(2))) => Ok(()),
+        () = tokio::time::sleep(pause) => Ok(()),
     }
 }
 
-async fn one(lease: &Lease, common: &Common, job: &Job, item: Item) -> Result<Outcome, Error> {
+async fn one(lease: &Lease, common: &Common, job: &Job, item: Item, pace: Pace) -> Result<Outcome, Error> {
     let (blob, bytes) = (item.0.clone(), item.1);
     let seal = blob.seal.as_ref();
     let wanted = match job.kind {
         JobKind::Audit | JobKind::Verify => {
             let (reader, kind) = (lease.clone(), job.kind);
-            let pace = Pace::new(common, job, lease);
             let look = move || {
                 if kind == JobKind::Audit {
                     sealing_audit::classify(reader.store(), &item)
                 } else {
-                    sealing_audit::verify(reader.store(), &item, &|| pace.stop())
+                    sealing_audit::verify(reader.store(), &item, &pace.within_content())
                 }
             };
             let looked = tokio::task::spawn_blocking(look).await;
@@ -106,8 +110,8 @@ async fn one(lease: &Lease, common: &Common, job: &Job, item: Item) -> Result<Ou
         return Ok(Outcome { kind: "would_be_sealed", bytes, finding: None });
     }
     let with = seal_with(lease, common, &blob).await?;
-    match seal_anew(lease, common, job, item, with).await {
-        Ok(()) => Ok(Outcome { kind: "sealed", bytes, finding: None }),
+    match seal_anew(lease, job, item, with, pace).await {
+        Ok(()) => Ok(Outcome { kind: SEALED, bytes, finding: None }),
         Err(error @ (Error::Damaged(_) | Error::DecryptionFailed(_))) => {
             let finding = Finding { subject: subject(lease, &blob.id).await?, finding: error.to_string() };
             Ok(Outcome { kind: "failed", bytes, finding: Some(finding) })
@@ -142,11 +146,12 @@ async fn seal_with(lease: &Lease, common: &Common, blob: &Blob) -> Result<SealWi
 }
 
 /// Seals a content under a fresh name, and lets everything name that one. It is readable all the while.
-async fn seal_anew(lease: &Lease, common: &Common, job: &Job, item: Item, with: SealWith) -> Result<(), Error> {
+async fn seal_anew(lease: &Lease, job: &Job, item: Item, with: SealWith, pace: Pace) -> Result<(), Error> {
     let (blob, size_bytes, sha256) = item;
-    let (worker, old, pace) = (lease.clone(), blob.clone(), Pace::new(common, job, lease));
+    let (worker, old, room) = (lease.clone(), blob.clone(), room_for(lease, size_bytes).await?);
     let working = tokio::task::spawn_blocking(move || {
-        worker.store().sealed.seal_anew(&worker.store().blobs, &old, with, &|| pace.stop())
+        room.check()?;
+        worker.store().sealed.seal_anew(&worker.store().blobs, &old, with, &pace.within_content())
     });
     let outcome = working.await.map_err(|error| Error::internal("sealing a content", error))?;
     let outcome = outcome.map_err(|error| match error.kind() {
@@ -161,11 +166,13 @@ async fn seal_anew(lease: &Lease, common: &Common, job: &Job, item: Item, with: 
     }
     let (old, new) = (blob.id.clone(), Blob { id: stored.id().clone(), seal });
     let (from, to) = (old.clone(), new.clone());
-    let forget = lease.store().all_files_forgetter();
+    let (forget, job_id) = (lease.store().all_files_forgetter(), job.id);
     let replaced = lease.store().database.write(move |transaction| -> Result<bool, DatabaseError> {
         let replaced = seals::replace(transaction, &from, &to.id)?;
         if let Some(seal) = to.seal.as_ref().filter(|_| replaced) {
             seals::insert(transaction, &to.id, seal)?;
+            seals::set_job(transaction, &to.id, job_id)?;
+            jobs::count_sealed(transaction, job_id, size_bytes)?;
         }
         forget();
         Ok(replaced)
@@ -176,7 +183,7 @@ async fn seal_anew(lease: &Lease, common: &Common, job: &Job, item: Item, with: 
         return Ok(());
     }
     log::debug!(size_bytes; "a content was sealed");
-    stored.keep();
+    sweep::keep(lease, stored);
     lease.store().sealed.note_move(old.clone(), new);
     sealing_jobs::remove(lease, vec![old]).await;
     Ok(())
@@ -284,35 +291,89 @@ pub(super) async fn subject(lease: &Lease, blob: &BlobId) -> Result<String, Erro
     Ok(if named.is_empty() { format!("blob {}", blob.as_str()) } else { named.join(", ") })
 }
 
+/// Room for one more content on the drive, beside what is kept free.
+pub(super) struct Room {
+    lease: Lease,
+    needed_bytes: u64,
+}
+
+/// Asks for room for a content of that length.
+pub(super) async fn room_for(lease: &Lease, size_bytes: u64) -> Result<Room, Error> {
+    let rules = lease.store().database.read(policy::storage).await?;
+    let sealed_bytes = v2::sealed_bytes(HeaderSize::for_content(size_bytes), size_bytes);
+    Ok(Room { lease: lease.clone(), needed_bytes: sealed_bytes.saturating_add(rules.reserve_bytes) })
+}
+
+impl Room {
+    /// Whether it is there. Blocks.
+    pub(super) fn check(&self) -> io::Result<()> {
+        let free_bytes = capacity::free_bytes(self.lease.store().mount_point())?;
+        if free_bytes < self.needed_bytes { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
 /// Slows reading down to what a job may read in a second.
-struct Pace {
+#[derive(Clone)]
+pub(super) struct Pace {
     common: Common,
     lease: Lease,
     bytes_per_s: Option<u64>,
     begun: Instant,
-    pieces: std::sync::atomic::AtomicU64,
+    /// Since then, less what is being read.
+    read_bytes: u64,
 }
 
 impl Pace {
-    fn new(common: &Common, job: &Job, lease: &Lease) -> Self {
+    pub(super) fn new(common: &Common, job: &Job, lease: &Lease) -> Self {
         Self {
             common: common.clone(),
             lease: lease.clone(),
             bytes_per_s: job.bytes_per_s,
             begun: common.clock.monotonic(),
-            pieces: std::sync::atomic::AtomicU64::new(0),
+            read_bytes: 0,
         }
     }
 
-    /// Asked after each MiB: whether the vault is being locked. Waits until it is time for the next one.
-    fn stop(&self) -> bool {
-        let pieces = self.pieces.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if let Some(bytes_per_s) = self.bytes_per_s {
-            let due = Duration::from_millis(pieces.saturating_mul(1000 << 20) / bytes_per_s);
-            while !self.lease.is_ending() && self.common.clock.monotonic().saturating_duration_since(self.begun) < due {
-                std::thread::park_timeout(NAP);
+    /// More was read.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.read_bytes = self.read_bytes.saturating_add(bytes);
+    }
+
+    /// How long it is until that much more may have been read.
+    fn due_in(&self, more_bytes: u64) -> Duration {
+        let Some(bytes_per_s) = self.bytes_per_s else { return Duration::ZERO };
+        let bytes = u128::from(self.read_bytes) + u128::from(more_bytes);
+        let due = u64::try_from(bytes * 1000 / u128::from(bytes_per_s.max(1))).unwrap_or(u64::MAX);
+        Duration::from_millis(due).saturating_sub(self.common.clock.monotonic().saturating_duration_since(self.begun))
+    }
+
+    /// Waits until it is time for the next content. False when somebody stopped the job.
+    pub(super) async fn keep(&self, job: &Job) -> Result<bool, Error> {
+        let id = job.id;
+        loop {
+            if !self.lease.store().database.read(move |connection| jobs::is_running(connection, id)).await? {
+                return Ok(false);
             }
+            let left = self.due_in(0);
+            if left.is_zero() {
+                return Ok(true);
+            }
+            rest(&self.lease, left.min(MAX_REST)).await?;
+        }
+    }
+
+    /// Waits until it is time for the next MiB of a content. True when the vault is being locked. Blocks.
+    fn stop(&self, pieces: &AtomicU64) -> bool {
+        let pieces = pieces.fetch_add(1, Ordering::Relaxed);
+        while !self.lease.is_ending() && !self.due_in(pieces << 20).is_zero() {
+            std::thread::park_timeout(NAP);
         }
         self.lease.is_ending()
+    }
+
+    /// What a reader of one content asks after each MiB: whether it is to stop.
+    pub(super) fn within_content(self) -> impl Fn() -> bool {
+        let pieces = AtomicU64::new(0);
+        move || self.stop(&pieces)
     }
 }

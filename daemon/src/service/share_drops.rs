@@ -118,7 +118,7 @@ impl ShareVisits {
             audit::insert(transaction, &entry)?;
             Ok(file)
         });
-        let file = received.keep_if(committed.await)?;
+        let file = received.keep_if(visitor.lease(), committed.await)?;
         let File { id: file_id, folder_id, revision, size_bytes, .. } = file;
         self.common.events.publish(&Event::FileStored { file_id, folder_id, revision, size_bytes });
         Ok(file)

@@ -13,16 +13,15 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::Error;
 use super::audit::Context;
 use super::common::Common;
 use super::files::add_file;
-use super::sealing;
 use super::sealing_jobs::note;
 use super::sealing_work::Outcome;
 use super::transfer::FIRST_BYTES;
 use super::tree::{check_file_fits, check_free};
 use super::unlocked::Lease;
+use super::{Error, sealing, sweep};
 use crate::model::file::{Revision, Sha256};
 use crate::model::folder::{Counts, Folder};
 use crate::model::media_type;
@@ -223,7 +222,7 @@ async fn commit(lease: &Lease, common: &Common, path: &str, taken: Taken, owner_
     });
     let committed = committed.await;
     if matches!(committed, Ok(true)) {
-        stored.keep();
+        sweep::keep(lease, stored);
     } else {
         drop(tokio::task::spawn_blocking(move || drop(stored)));
     }

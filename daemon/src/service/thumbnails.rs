@@ -12,12 +12,10 @@ use log::{info, warn};
 use sha2::{Digest, Sha256 as Hasher};
 use uuid::Uuid;
 
-use super::Error;
-use super::access;
 use super::bell::Bell;
 use super::caller::Caller;
-use super::sealing;
 use super::unlocked::Lease;
+use super::{Error, access, sealing, sweep};
 use crate::model::file::Sha256;
 use crate::model::role::Action;
 use crate::model::sealing::{Blob, Seal};
@@ -151,7 +149,7 @@ async fn make_next(lease: &Lease) -> Result<bool, Error> {
     });
     if written.await? {
         for (_, blob) in stored {
-            blob.keep();
+            sweep::keep(lease, blob);
         }
     } else {
         // The content went meanwhile; removing what was made of it blocks.

@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Error;
 use super::unlocked::Lease;
+use super::{Error, sweep};
 use crate::model::file::Sha256;
 use crate::model::sealing::{Blob, Seal};
 use crate::repo::blobs::Stored;
@@ -70,10 +70,10 @@ pub(crate) struct Progress {
 
 impl Received {
     /// Keeps the content when its row was committed, and removes it otherwise.
-    pub(crate) fn keep_if<T>(self, committed: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn keep_if<T>(self, lease: &Lease, committed: Result<T, Error>) -> Result<T, Error> {
         match committed {
             Ok(done) => {
-                self.stored.keep();
+                sweep::keep(lease, self.stored);
                 Ok(done)
             }
             Err(error) => {

@@ -17,7 +17,6 @@ use sha2::{Digest, Sha256 as Hasher};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::Error;
 use super::access::{self, visible};
 use super::audit::Context;
 use super::caller::Caller;
@@ -28,6 +27,7 @@ use super::transfer::{self, BodyError, Progress, Received, SILENCE_LIMIT};
 use super::unlocked::Lease;
 use super::upload_checksum::Checksum;
 use super::upload_writer::UploadWriter;
+use super::{Error, sweep};
 use crate::model::file::BlobId;
 use crate::model::name::FileName;
 use crate::model::precondition::Precondition;
@@ -131,7 +131,7 @@ impl Uploads {
             Ok(audit::insert(transaction, &entry)?)
         });
         match inserted.await {
-            Ok(()) => stored.keep(),
+            Ok(()) => sweep::keep(caller.lease(), stored),
             Err(error) => {
                 drop(tokio::task::spawn_blocking(move || drop(stored)));
                 return Err(error);

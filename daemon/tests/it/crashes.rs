@@ -28,7 +28,7 @@ fn half_an_upload(daemon: &Daemon) -> TcpStream {
     stream
 }
 
-fn wait_until_gone(pid: u32) {
+pub(crate) fn wait_until_gone(pid: u32) {
     let start = Instant::now();
     while !gone(pid) {
         assert!(start.elapsed() < Duration::from_secs(20), "process {pid} lives on");

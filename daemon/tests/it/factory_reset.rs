@@ -65,6 +65,27 @@ fn a_reset_that_the_power_interrupts_goes_on_at_the_next_start() {
 }
 
 #[test]
+fn a_file_on_the_boot_partition_resets_the_box_in_the_right_words_only() {
+    let mut daemon = Daemon::locked();
+    let id = daemon.health()["device_id"].clone();
+    let (request, errors) = (daemon.path("FACTORY-RESET"), daemon.path("coffer-errors.txt"));
+    for wrong in ["", "erase", "erase everything please", &"erase everything ".repeat(100)] {
+        fs::write(&request, wrong).unwrap();
+        daemon = daemon.crash_and_restart();
+        let health = daemon.health();
+        assert_eq!((&health["vault"], &health["device_id"]), (&json!("locked"), &id), "{wrong}");
+        assert!(fs::read_to_string(&errors).unwrap().contains("erase everything"), "{wrong}");
+        assert!(request.exists(), "{wrong}: it stays for whoever put it there");
+    }
+    fs::write(&request, "Erase Everything\r\n").unwrap();
+    daemon = daemon.crash_and_restart();
+    assert!(!request.exists() && !errors.exists());
+    is_a_new_box(&daemon, &id);
+    let next = daemon.health()["device_id"].clone();
+    assert_eq!(daemon.crash_and_restart().health()["device_id"], next, "once, and not at each start");
+}
+
+#[test]
 fn a_box_that_nobody_owns_can_be_reset_as_well() {
     let mut daemon = Daemon::unclaimed();
     let (id, code) = (daemon.health()["device_id"].clone(), setup_code(&daemon));
@@ -90,7 +111,9 @@ fn where_first_boot_makes_identities_the_daemon_leaves_that_to_it() {
         fs::read_to_string(path("device/device.json")).unwrap()
     };
     let before = first_boot();
-    fs::write(path("device/factory-reset"), "").unwrap();
+    fs::write(path("FACTORY-RESET"), "erase everything").unwrap();
+    assert_eq!(first_boot(), before, "the identity goes last, and by the daemon");
+    assert!(root.path().join("device/factory-reset").exists() && !root.path().join("FACTORY-RESET").exists());
     let mut command = Command::new(COFFERD);
     command.args(["serve", "--listen", "127.0.0.1:0", "--secrets", &path("secrets"), "--device", &path("device")]);
     command.args(["--cipher", &path("nvme/cipher"), "--mount", &path("run/mnt")]);

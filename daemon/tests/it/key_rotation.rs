@@ -53,6 +53,11 @@ fn a_rotation_that_is_killed_again_and_again_leaves_all_readable() {
         }
         let ended = wait_for(&daemon, &id(&begun));
         assert_eq!(count(&ended, "failed"), 0, "{ended}");
+        // Whatever was interrupted, each content is counted once.
+        assert_eq!((&ended["done"], &ended["total"]), (&json!(number), &json!(number)), "{ended}");
+        if kind == "reencrypt" {
+            assert_eq!(count(&ended, "sealed"), number, "{ended}");
+        }
         check(&daemon, &files);
         let audit = job(&daemon, &json!({ "kind": "audit" }));
         assert_eq!((count(&audit, "sealed_v2"), &audit["findings"]), (number, &json!([])), "{audit}");
@@ -112,6 +117,80 @@ fn another_root_key_wraps_every_key_and_the_old_key_file_opens_none() {
 }
 
 #[test]
+fn a_kill_between_the_key_file_and_the_key_table_leaves_all_readable() {
+    let mut daemon = sealing("server-user");
+    let files = [id(&daemon.upload("short", b"short").expect(201)), id(&daemon.upload("long", &long()).expect(201))];
+    let check = |daemon: &Daemon| {
+        assert_eq!(daemon.get(&format!("/files/{}/content", files[0])).body, b"short");
+        assert!(daemon.get(&format!("/files/{}/content", files[1])).body == long());
+    };
+    let key_file = daemon.path("secrets/vault.keys");
+    let wrapped = "print(db.execute('SELECT hex(wrapped) FROM sealing_keys').fetchall())";
+    let before = change_inside(&mut daemon, wrapped);
+    let old = std::fs::read(&key_file).unwrap();
+    // The vault's own process stands still: the key file is written, and the table cannot be.
+    let gocryptfs = daemon.children()[0];
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &gocryptfs.to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let mut stream = crate::client::tcp(daemon.address);
+    let body = json!({ "master_password": MASTER_PASSWORD }).to_string();
+    let length = body.len().to_string();
+    let headers = [("content-type", "application/json"), ("content-length", length.as_str())];
+    crate::client::send_head(&mut stream, "POST", "/api/v1/encryption/root-key", &headers);
+    std::io::Write::write_all(&mut stream, body.as_bytes()).unwrap();
+    let start = std::time::Instant::now();
+    while std::fs::read(&key_file).unwrap() == old {
+        assert!(start.elapsed() < Duration::from_mins(1), "the key file is not written");
+        std::thread::yield_now();
+    }
+    let both = std::fs::read(&key_file).unwrap();
+    daemon.kill();
+    crate::crashes::wait_until_gone(gocryptfs);
+    let mut daemon = daemon.restart_killed();
+    daemon.unlock();
+    daemon.log_in();
+    check(&daemon);
+    let after = change_inside(&mut daemon, wrapped);
+    assert_ne!(before, after, "the unlock has finished what was begun");
+    check(&daemon);
+    // The other cut: the table is written, and the key file still has both.
+    assert!(daemon.stop().success());
+    std::fs::write(&key_file, both).unwrap();
+    let mut daemon = daemon.restart_killed();
+    daemon.unlock();
+    daemon.log_in();
+    check(&daemon);
+    let again = json!({ "master_password": MASTER_PASSWORD });
+    daemon.anonymous("POST", "/encryption/root-key", &again).expect(204);
+    check(&daemon);
+}
+
+#[test]
+fn a_damaged_key_record_takes_its_own_contents_and_not_the_vault() {
+    let mut daemon = sealing("server-user");
+    let ann = daemon.user("annika", "writer");
+    let hers = id(&daemon.request_as(&ann.token, "POST", "/files?name=a", &[], b"hers").expect(201));
+    let mine = id(&daemon.upload("mine", b"mine").expect(201));
+    let script =
+        format!("db.execute(\"UPDATE sealing_keys SET wrapped = zeroblob(104) WHERE owner_id = '{}'\")", ann.id);
+    change_inside(&mut daemon, &script);
+    let rotate = json!({ "master_password": MASTER_PASSWORD });
+    daemon.anonymous("POST", "/encryption/root-key", &rotate).expect(204);
+    crate::audit::lock(&daemon);
+    daemon.unlock();
+    daemon.log_in();
+    assert_eq!(daemon.get(&format!("/files/{mine}/content")).body, b"mine");
+    daemon.get(&format!("/files/{hers}/content")).expect_problem(500, "decryption_failed");
+}
+
+fn long() -> Vec<u8> {
+    content(1_500_000, 11)
+}
+
+#[test]
 fn destroying_the_key_of_a_person_takes_what_is_theirs_and_nothing_else() {
     let daemon = sealing("server-user");
     let [ann, ben] = ["annika", "benno"].map(|name| daemon.user(name, "writer"));
@@ -164,4 +243,18 @@ fn work_is_one_at_a_time_can_be_stopped_and_goes_on_after_a_lock() {
     assert_ne!(daemon.get("/encryption").expect(200)["plain"], 0);
     job(&daemon, &json!({ "kind": "files" }));
     assert_eq!(daemon.get("/encryption").expect(200)["plain"], 0);
+}
+
+#[test]
+fn work_reads_no_faster_than_it_may_and_tells_how_far_it_is() {
+    let daemon = sealing("server");
+    for number in 0..3 {
+        daemon.upload(&format!("f{number}"), &content(900_000, number)).expect(201);
+    }
+    let start = std::time::Instant::now();
+    let begun = daemon.post("/encryption/jobs", &json!({ "kind": "verify", "bytes_per_s": 300_000 })).expect(202);
+    assert_eq!((&begun["total"], &begun["done"], &begun["waits_for"]), (&json!(3), &json!(0), &json!(null)));
+    let ended = wait_for(&daemon, &id(&begun));
+    assert!(start.elapsed() >= Duration::from_secs(9), "three seconds for each: {:?}", start.elapsed());
+    assert_eq!((&ended["done"], &ended["done_bytes"], count(&ended, "whole")), (&json!(3), &json!(2_700_000), 3));
 }

@@ -45,6 +45,7 @@ mod network_orders;
 mod openapi;
 mod organisation;
 mod pictures;
+mod quarantine;
 mod recovery;
 mod registrar;
 mod registration;

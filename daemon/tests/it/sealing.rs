@@ -259,8 +259,8 @@ print(at)
     for (byte, file) in short.iter().enumerate() {
         let reply = daemon.get(&format!("/files/{file}/content"));
         if byte < 192 {
-            assert_eq!(reply.status, 500, "byte {byte} of the header");
             assert!(!String::from_utf8_lossy(&reply.body).contains("a short one"));
+            reply.expect_problem(500, "decryption_failed");
         } else {
             assert_eq!(reply.body, b"a short one");
         }
@@ -279,6 +279,77 @@ print(at)
 }
 
 #[test]
+fn every_cut_and_every_order_of_chunks_is_refused_and_audited() {
+    let mut daemon = sealing("server");
+    let whole = content(3 * 16_384 + 100, 5);
+    let script = "
+head, chunk, number = 192 + 56, 16400, 3
+def parts(d):
+    return [d[:head]] + [d[head + i * chunk:head + (i + 1) * chunk] for i in range(number + 1)]
+ways = []
+for boundary in range(number + 1):
+    for off in (-1, 0, 1):
+        ways.append(lambda d, end=head + boundary * chunk + off: d[:end])
+ways.append(lambda d: d[:-1])
+def with_order(order):
+    return lambda d: b''.join([parts(d)[0]] + [parts(d)[1 + i] for i in order])
+for i in range(number + 1):
+    ways.append(with_order([j for j in range(number + 1) if j != i]))
+    for j in range(i):
+        order = list(range(number + 1)); order[i], order[j] = order[j], order[i]
+        ways.append(with_order(order))
+    for j in range(number + 2):
+        order = list(range(number + 1)); order.insert(j, i)
+        if order != list(range(number + 1)):
+            ways.append(with_order(order))
+";
+    let ways: usize = change_inside(&mut daemon, &format!("{script}\nprint(len(ways))")).trim().parse().unwrap();
+    assert!(ways > 40, "{ways}");
+    let files: Vec<String> =
+        (0..ways).map(|number| id(&daemon.upload(&format!("f{number}"), &whole).expect(201))).collect();
+    let apply = format!("for f, way in zip(json.loads('{}'), ways):\n  write(f, way(read(f)))", json!(files));
+    change_inside(&mut daemon, &format!("{script}\n{apply}"));
+    for (way, file) in files.iter().enumerate() {
+        let reply = daemon.get(&format!("/files/{file}/content"));
+        assert_ne!(reply.status, 200, "way {way}");
+        reply.expect_problem(500, "decryption_failed");
+        let told = format!("action=content.decryption_failed&subject_id={file}");
+        let start = Instant::now();
+        while rows(&daemon, &told).is_empty() {
+            assert!(start.elapsed() < Duration::from_mins(1), "the audit says nothing of way {way}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn what_is_damaged_far_behind_its_beginning_breaks_off_before_that() {
+    let mut daemon = sealing("server");
+    let whole = content(3_000_000, 6);
+    let file = id(&daemon.upload("long", &whole).expect(201));
+    // The chunks 150 and 151 change places.
+    let script = format!(
+        "d = read('{file}'); a = 4096 + 56 + 150 * 16400; b, c = a + 16400, a + 2 * 16400
+write('{file}', d[:a] + d[b:c] + d[a:b] + d[c:])"
+    );
+    change_inside(&mut daemon, &script);
+    let mut stream = crate::client::tcp(daemon.address);
+    let token = format!("Bearer {}", daemon.token);
+    let path = format!("/api/v1/files/{file}/content");
+    crate::client::send_head(&mut stream, "GET", &path, &[("authorization", &token)]);
+    let mut reply = Vec::new();
+    // It may be reset.
+    let _ = std::io::Read::read_to_end(&mut stream, &mut reply);
+    let head = reply.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    let body = &reply[head..];
+    assert!(body.len() <= 150 * 16_384 && whole.starts_with(body), "{} bytes", body.len());
+    let range = [("range", "bytes=2457600-2457600")];
+    daemon.request("GET", &format!("/files/{file}/content"), &range, b"").expect_problem(500, "decryption_failed");
+    let start = [("range", "bytes=0-2457599")];
+    assert!(daemon.request("GET", &format!("/files/{file}/content"), &start, b"").body == whole[..2_457_600]);
+}
+
+#[test]
 fn the_row_decides_and_never_the_first_byte() {
     let mut daemon = Daemon::unlocked();
     let mut all = Vec::new();
@@ -286,7 +357,7 @@ fn the_row_decides_and_never_the_first_byte() {
         for length in 0..=64_usize {
             let mut bytes = first.to_vec();
             bytes.resize(first.len().max(length), 0x5a);
-            bytes.truncate(length.max(1));
+            bytes.truncate(length);
             let name = format!("{}-{length}", all.len());
             let file = daemon.upload(&name, &bytes).expect(201);
             assert_eq!(file["encryption_method"], "none");
@@ -309,7 +380,11 @@ fn the_row_decides_and_never_the_first_byte() {
     set_mode(&daemon, "server");
     daemon.post("/encryption/seal", &json!({})).expect_problem(409, "not_all_sealed");
     let sealed = job(&daemon, &json!({ "kind": "files" }));
-    assert_eq!(count(&sealed, "sealed"), all.len() as u64, "{sealed}");
+    let number = json!(all.len());
+    assert_eq!(
+        (&sealed["counts"], &sealed["done"], &sealed["total"]),
+        (&json!({ "sealed": number }), &number, &number)
+    );
     check(&daemon);
     let file = daemon.get(&format!("/files/{}", all[0].0)).expect(200);
     assert_eq!(file["encryption_method"], "server");

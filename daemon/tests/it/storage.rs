@@ -62,6 +62,52 @@ fn a_full_drive_refuses_and_loses_nothing() {
 }
 
 #[test]
+fn sealing_on_a_full_drive_says_so_loses_nothing_and_goes_on_when_there_is_room() {
+    let mut daemon = on_small_storage("size=64m");
+    claim(&mut daemon);
+    let mut files = Vec::new();
+    let refused = loop {
+        let bytes = content(4_000_000, files.len() as u64);
+        let reply = daemon.upload(&format!("f{}", files.len()), &bytes);
+        if reply.status != 201 {
+            break reply;
+        }
+        files.push((reply.expect(201)["id"].as_str().unwrap().to_owned(), bytes));
+    };
+    refused.expect_problem(507, "storage_full");
+    daemon.send("PUT", "/encryption", &json!({ "mode": "server" })).expect(204);
+    let begun = daemon.post("/encryption/jobs", &json!({ "kind": "files" })).expect(202);
+    let path = format!("/encryption/jobs/{}", begun["id"].as_str().unwrap());
+    let wait = |until: &dyn Fn(&Value) -> bool| {
+        let start = std::time::Instant::now();
+        loop {
+            let job = daemon.get(&path).expect(200);
+            if until(&job) {
+                return job;
+            }
+            assert!(start.elapsed() < std::time::Duration::from_mins(1), "{job}");
+            std::thread::yield_now();
+        }
+    };
+    let waiting = wait(&|job| job["waits_for"] == "storage_full");
+    assert_eq!((&waiting["state"], &waiting["done"]), (&json!("running"), &json!(0)), "{waiting}");
+    for (id, bytes) in &files {
+        assert!(daemon.get(&format!("/files/{id}/content")).body == *bytes);
+    }
+    for (id, _) in files.drain(..2) {
+        daemon.delete(&format!("/files/{id}")).expect(204);
+        daemon.delete(&format!("/trash/{id}")).expect(204);
+    }
+    let ended = wait(&|job| job["state"] == "finished");
+    let all = json!(files.len());
+    assert_eq!((&ended["counts"], &ended["done"], &ended["total"]), (&json!({ "sealed": all }), &all, &all));
+    assert_eq!(ended["waits_for"], Value::Null);
+    for (id, bytes) in &files {
+        assert!(daemon.get(&format!("/files/{id}/content")).body == *bytes);
+    }
+}
+
+#[test]
 fn a_drive_too_small_for_a_vault_leaves_nothing_half_made() {
     let daemon = on_small_storage("size=60k");
     daemon.send_locally("POST", "/vault", &creation(None)).expect_problem(507, "storage_full");

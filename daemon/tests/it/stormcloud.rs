@@ -54,6 +54,41 @@ fn a_wrong_key_or_none_ends_the_start_before_the_port_opens() {
 }
 
 #[test]
+fn the_first_key_is_to_be_saved_which_a_terminal_shows_once_and_the_log_never() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = BASE64URL.encode(&[7; 32]);
+    let start = || {
+        let [state, log, pid] = ["state", "log", "pid"].map(|name| directory.path().join(name));
+        let command = format!(
+            "echo $$ >'{}'; exec '{COFFERD}' serve --listen 127.0.0.1:0 --state '{}' 2>>'{}'",
+            pid.display(),
+            state.display(),
+            log.display()
+        );
+        let mut terminal = Command::new("script");
+        terminal.args(["-qefc", &command, "/dev/null"]).env("STORMCLOUD_ENCRYPTION_KEY", &key).env("SHELL", "/bin/sh");
+        let mut child = terminal.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+        let mut shown = String::new();
+        for line in lines.map_while(Result::ok) {
+            shown.push_str(&line);
+            if line.contains("http://") {
+                break;
+            }
+        }
+        let daemon = fs::read_to_string(pid).unwrap();
+        assert!(Command::new("kill").args(["-TERM", daemon.trim()]).status().unwrap().success());
+        child.wait().unwrap();
+        (shown, fs::read_to_string(log).unwrap())
+    };
+    let (first, _) = start();
+    assert!(first.contains("Save this key now") && first.contains("http://"), "{first}");
+    let (second, log) = start();
+    assert!(!second.contains("Save this key now") && second.contains("http://"), "{second}");
+    assert!(!log.contains("Save this key") && !log.contains(&key) && !first.contains(&key), "{log}");
+}
+
+#[test]
 fn a_store_of_storm_cloud_is_taken_over_as_it_is_and_then_sealed_in_our_format() {
     let (key, vectors) = vectors();
     let mut daemon = Daemon::locked();

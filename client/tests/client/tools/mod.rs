@@ -1,3 +1,0 @@
-//! The tools of the secrets vault, on vaults in memory.
-
-mod memory;
