@@ -1,9 +1,11 @@
 //! The command line. No secret is part of it: those come from files, from standard input, or are typed.
 
+mod secrets;
 mod setup;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::secrets::{Changes, Item, Login, Out, Password, Secrets, Unlock, Vault};
 pub(crate) use self::setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch};
 
 const EXIT_CODES: &str = "\
@@ -18,7 +20,7 @@ Exit codes:
   7  the box refused something else";
 
 #[derive(Parser)]
-#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and looks after them", after_help = EXIT_CODES)]
+#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and keeps secrets with them", after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     /// Look after a box that is set up
     #[command(subcommand, name = "box", after_help = EXIT_CODES)]
     Manage(Manage),
+    #[command(flatten)]
+    Secrets(Secrets),
 }
 
 #[cfg(test)]
