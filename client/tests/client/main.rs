@@ -1,4 +1,4 @@
-//! The client against the box's own side of the protocol, in memory.
+//! The client against the box's own side of the protocol, in memory; and secrets against the box itself.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,4 +15,5 @@ mod merge;
 mod program;
 mod remote;
 mod script;
+mod secrets;
 mod setup;
