@@ -19,6 +19,7 @@ use coffer_crypto::secrets::{
 use rand_core::UnwrapErr;
 use serde_json::json;
 use ureq::http::Method;
+use zeroize::Zeroizing;
 
 use super::{
     Machine,
@@ -92,40 +93,41 @@ fn new_keys(
     can_keep_codes(options.codes_file.as_deref())?;
     let account_password = account_question(options.account_password_file.as_deref()).ask()?;
     let session = login.by_password(&account_password, second_factor)?;
-    let recovery = if options.recover {
-        let question = Question {
-            what: "The recovery key",
-            flag: "--recovery-key-file",
-            file: options.recovery_key_file.as_deref(),
-            is_new: false,
-        };
-        let typed = question.ask()?;
-        RecoveryKeyCode::parse(typed.expose()).map_err(|error| Failure::Usage(format!("The recovery key: {error}.")))?
+    let (recovery, (key, account)) = if options.recover {
+        let typed = recovery_question(options).ask()?;
+        let recovery = RecoveryKeyCode::parse(typed.expose());
+        let recovery = recovery.map_err(|error| Failure::Usage(format!("The recovery key: {error}.")))?;
+        let opened = login.recover(&session, &recovery)?;
+        (recovery, opened)
     } else {
-        RecoveryKeyCode::generate(&mut UnwrapErr(getrandom::SysRng))
+        let recovery = RecoveryKeyCode::generate(&mut UnwrapErr(getrandom::SysRng));
+        let made = login.make_keys(&session, &recovery)?;
+        (recovery, made)
     };
     let password = password_question(options.password_file.as_deref(), true).ask()?;
     check_new(&password, &account_password)?;
     let secret_key = SecretKeyCode::generate(&mut UnwrapErr(getrandom::SysRng));
-    let mut codes = zeroize::Zeroizing::new(String::with_capacity(1024));
+    let shown = (!options.recover).then_some(&recovery);
+    keep_codes(options.codes_file.as_deref(), &for_the_drawer(&secret_key, shown))?;
+    let password = Password::new(password.expose())?;
+    let cost = cost(options.memory)?;
+    let credential = Credential { password: &password, secret_key: &secret_key, cost, only: options.only };
+    let logged_in = login.enrol(session, &account_password, &credential, key, account)?;
+    Ok((logged_in, secret_key))
+}
+
+fn for_the_drawer(secret_key: &SecretKeyCode, recovery: Option<&RecoveryKeyCode>) -> Zeroizing<String> {
+    // As large as it gets, so that it is not moved and left behind while it grows.
+    let mut codes = Zeroizing::new(String::with_capacity(1024));
     codes.push_str("These are shown this once. Keep them on paper, not in a computer.\n\n    Secret Key    ");
     codes.push_str(&secret_key.to_text());
     codes.push_str("\n        needed with the password, on every new device\n");
-    if !options.recover {
+    if let Some(recovery) = recovery {
         codes.push_str("    Recovery key  ");
         codes.push_str(&recovery.to_text());
         codes.push_str("\n        opens the secrets when the password or the Secret Key is lost\n");
     }
-    keep_codes(options.codes_file.as_deref(), &codes)?;
-    let password = Password::new(password.expose())?;
-    let cost = cost(options.memory)?;
-    let credential = Credential { password: &password, secret_key: &secret_key, cost, only: options.only };
-    let logged_in = if options.recover {
-        login.recover(session, &account_password, &credential, &recovery)?
-    } else {
-        login.make_keys(session, &account_password, &credential, &recovery)?
-    };
-    Ok((logged_in, secret_key))
+    codes
 }
 
 /// Writes down who is logged in, last of all; what a power cut leaves before is as if nobody was.
@@ -263,6 +265,11 @@ fn second_factor(options: &cli::Login, methods: &[SecondFactorMethod]) -> Result
 fn password_question(file: Option<&std::path::Path>, is_new: bool) -> Question<'_> {
     let what = if is_new { "A new password for your secrets" } else { "The password of your secrets" };
     Question { what, flag: "--password-file", file, is_new }
+}
+
+fn recovery_question(options: &cli::Login) -> Question<'_> {
+    let file = options.recovery_key_file.as_deref();
+    Question { what: "The recovery key", flag: "--recovery-key-file", file, is_new: false }
 }
 
 fn account_question(file: Option<&std::path::Path>) -> Question<'_> {

@@ -103,9 +103,16 @@ pub(super) fn visits(visited: &[Visited], out: &Out) {
 pub(super) fn vaults(device: &Device, vaults: &[Vault], out: &Out) -> Result<(), Failure> {
     for vault in vaults {
         let role = device.role(vault.id)?;
-        let told = json!({ "id": vault.id, "name": vault.name, "role": role });
+        let given = device.given_by(vault.id)?;
+        let from = match &given {
+            None => String::new(),
+            Some((name, true)) => format!(", from {name}"),
+            Some((name, false)) => format!(", from {name}, whose keys nobody has compared"),
+        };
+        let given = given.map(|(name, verified)| json!({ "name": name, "verified": verified }));
+        let told = json!({ "id": vault.id, "name": vault.name, "role": role, "given_by": given });
         let word = told["role"].as_str().unwrap_or_default().to_owned();
-        done(out, &format!("{}  {}  ({word})", vault.id, vault.name), &told);
+        done(out, &format!("{}  {}  ({word}{from})", vault.id, vault.name), &told);
     }
     Ok(())
 }

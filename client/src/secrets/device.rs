@@ -89,6 +89,12 @@ impl Device {
         Ok(self.vault(vault)?.role)
     }
 
+    /// Who gave a vault's first key to this account, and whether their keys were compared; nobody when the account has made it.
+    pub fn given_by(&self, vault: Uuid) -> Result<Option<(String, bool)>, Failure> {
+        let Some(account) = self.vault(vault)?.given_by else { return Ok(None) };
+        Ok(Some((self.person_name(account)?, self.has_verified(account)?)))
+    }
+
     /// What people call a vault: the title of the item that has its id. Its id, as long as there is none.
     pub fn vault_name(&self, vault: Uuid) -> Result<String, Failure> {
         let item = self.find(self.replica.rows(), vault, vault)?;

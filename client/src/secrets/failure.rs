@@ -187,6 +187,16 @@ pub enum Failure {
         /// What is wrong.
         cause: secrets::Error,
     },
+    /// A vault has got a key of which nothing proves that a member made it.
+    #[error("The vault {vault:?} has got a new key from {name}, who has not written in it before, and whose keys nobody has compared here: perhaps the box has made this up. Ask {name}, by another way than this box, for the words ({}), confirm them by `coffer verify {name} --confirm`, and try again.", words(.named))]
+    KeyOfStranger {
+        /// Which vault.
+        vault: String,
+        /// Who is said to have given it.
+        name: String,
+        /// By which keys.
+        named: Fingerprint,
+    },
     /// The account itself is another one.
     #[error(
         "The box says that {name} is another account than before. It was set up anew, or it lies. `coffer logout` and `coffer login` begin again."
@@ -215,6 +225,7 @@ impl Failure {
             Self::Unknown { .. } | Self::Ambiguous { .. } => 9,
             Self::History { fault, .. } => fault_code(fault),
             Self::Items { findings, .. } => findings.first().map_or(25, finding_code),
+            Self::KeyOfStranger { .. } => 23,
             Self::VaultKey { .. } | Self::AccountKeys => 25,
             Self::KeysChanged { .. } | Self::AnotherAccount { .. } => 28,
             Self::Parameters { .. } => 29,

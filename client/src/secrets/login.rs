@@ -104,15 +104,13 @@ impl Login<'_> {
         self.session(self.post("/sessions", &body)?, second_factor)
     }
 
-    /// Makes the keys of an account that has none, and gives them to the box with what logs in from now on.
+    /// Makes the keys of an account that has none. The box gets them by [`Login::enrol`].
     pub fn make_keys(
         &self,
-        session: NewSession,
-        account_password: &SecretString,
-        credential: &Credential<'_>,
+        session: &NewSession,
         recovery: &RecoveryKeyCode,
-    ) -> Result<LoggedIn, Failure> {
-        if self.account(&session)?.is_some() {
+    ) -> Result<(AccountKey, SecretAccount), Failure> {
+        if self.account(session)?.is_some() {
             return Err(Failure::HasKeys);
         }
         let key = AccountKey::generate(session.user.id, &mut rng());
@@ -123,26 +121,24 @@ impl Login<'_> {
             identity: encode(&identity.seal(&key, &mut rng())?),
             public: encode(&identity.public().to_bytes()),
         };
-        self.enrol(session, account_password, credential, key, account)
+        Ok((key, account))
     }
 
-    /// Opens the account key with the recovery key, and gives the account a new password and Secret Key.
+    /// Opens the account key with the recovery key.
     pub fn recover(
         &self,
-        session: NewSession,
-        account_password: &SecretString,
-        credential: &Credential<'_>,
+        session: &NewSession,
         recovery: &RecoveryKeyCode,
-    ) -> Result<LoggedIn, Failure> {
-        let account = self.account(&session)?.ok_or(Failure::NoKeys)?;
+    ) -> Result<(AccountKey, SecretAccount), Failure> {
+        let account = self.account(session)?.ok_or(Failure::NoKeys)?;
         let by_recovery = self.bytes(&account.by_recovery)?;
         let key = AccountKey::recover(session.user.id, recovery, &by_recovery);
         let key = key.map_err(|_| Failure::Usage("The recovery key does not open this account.".to_owned()))?;
         self.check_identity(&key, &account)?;
-        self.enrol(session, account_password, credential, key, account)
+        Ok((key, account))
     }
 
-    /// Gives the account another password. Everything below the account key stays as it is.
+    /// Gives the account a password and a Secret Key. Everything below the account key stays as it is.
     pub fn enrol(
         &self,
         session: NewSession,

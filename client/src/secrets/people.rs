@@ -25,6 +25,12 @@ impl Device {
         self.replica.rows().get(Kind::Person, Uuid::nil(), account)
     }
 
+    /// Whether a person has compared an account's keys.
+    pub(super) fn has_verified(&self, account: Uuid) -> Result<bool, Failure> {
+        let known = self.person(account)?.map(|person| person.acquaintance(account)).transpose()?;
+        Ok(known.is_some_and(|known| known.trust == Trust::Verified))
+    }
+
     fn keep_person(&self, met: &Met, trust: Trust) -> Result<(), Failure> {
         let person = Person::new(met.name.clone(), &met.public, trust);
         self.replica.rows().put(Kind::Person, Uuid::nil(), met.account, &person)

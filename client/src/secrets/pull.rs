@@ -54,6 +54,8 @@ struct Proven {
     link: Vec<u8>,
     manifest: Manifest,
     items: Vec<(Uuid, Base)>,
+    /// Who has written under the newest key, and so has it.
+    writers: BTreeSet<Uuid>,
 }
 
 /// Fetches what changed in a vault, and keeps it.
@@ -63,8 +65,14 @@ pub fn pull(line: &Line<'_>, vault: &SecretVault) -> Result<News, Failure> {
     let before: Option<Vault> = rows.get(Kind::Vault, id, Uuid::nil())?;
     let chain = rows.get::<Chain>(Kind::Chain, id, Uuid::nil())?.map(|chain| chain.read()).transpose()?;
     let told = told(line, id, chain.as_ref().map_or(0, |(_, manifest)| manifest.sequence()))?;
-    let mut state =
-        before.unwrap_or(Vault { role: vault.role, keys: Vec::new(), members: Vec::new(), needs_key: false });
+    let mut state = before.unwrap_or_else(|| Vault {
+        role: vault.role,
+        keys: Vec::new(),
+        members: Vec::new(),
+        needs_key: false,
+        given_by: None,
+        key_holders: BTreeSet::new(),
+    });
     state.role = vault.role;
     state.members = line.get::<Vec<SecretMember>>(&format!("/secrets/vaults/{id}/members"))?;
     let newest = told.claims.iter().map(|claim| claim.generation).max().unwrap_or(vault.generation);
@@ -74,6 +82,7 @@ pub fn pull(line: &Line<'_>, vault: &SecretVault) -> Result<News, Failure> {
     let keys = device.vault_keys(id, &state)?;
     let proven = prove(line, id, chain.as_ref(), told, &keys)?;
     let received = proven.items.len();
+    state.key_holders.extend(&proven.writers);
     let conflicts = device.replica.change(|rows| {
         rows.put(Kind::Vault, id, Uuid::nil(), &state)?;
         rows.put(Kind::Chain, id, Uuid::nil(), &Chain::new(&proven.link, &proven.manifest))?;
@@ -120,31 +129,64 @@ fn told(line: &Line<'_>, id: Uuid, seen: u64) -> Result<Told, Failure> {
 /// Keys that this device has not got. What others have given is wrapped for oneself, so that it opens without them.
 fn fetch_keys(line: &Line<'_>, id: Uuid, state: &mut Vault) -> Result<(), Failure> {
     let device = line.device;
-    for key in line.get::<Vec<SecretVaultKey>>(&format!("/secrets/vaults/{id}/keys"))? {
+    let mut told: Vec<SecretVaultKey> = line.get(&format!("/secrets/vaults/{id}/keys"))?;
+    told.sort_by_key(|key| key.generation);
+    for key in told {
         if state.keys.iter().any(|known| known.generation == key.generation) {
             continue;
         }
         let sealed = bytes(line, &key.sealed)?;
-        let named = |cause: crypto::Error| match device.vault_name(id) {
-            Ok(vault) => Failure::VaultKey { vault, cause },
-            Err(failure) => failure,
-        };
-        let opened = if sealed.len() == crypto::WRAPPED_KEY_BYTES {
-            VaultKey::unwrap(&device.key, id, key.generation, &sealed).map_err(named)?
+        let (opened, giver) = if sealed.len() == crypto::WRAPPED_KEY_BYTES {
+            // Nobody else can have made this.
+            let opened = VaultKey::unwrap(&device.key, id, key.generation, &sealed);
+            (opened.map_err(|cause| no_key(line, id, cause))?, None)
         } else {
-            let sender = sealed.get(SENDER).and_then(|bytes| Uuid::from_slice(bytes).ok());
-            let sender = sender.ok_or_else(|| named(crypto::Error::Length("a grant")))?;
-            let sender = people::believed(line, sender)?;
-            grant::open(&sealed, &sender, &device.identity()?).map_err(named)?.0
+            let (opened, giver) = take_grant(line, id, state, &sealed)?;
+            (opened, Some(giver))
         };
+        // Who had the one before need not have this one: that is what it is for.
+        state.key_holders = giver.into_iter().collect();
         if (opened.vault(), opened.generation()) != (id, key.generation) {
-            return Err(named(crypto::Error::Elsewhere("a vault key")));
+            return Err(no_key(line, id, crypto::Error::Elsewhere("a vault key")));
         }
         let wrapped = encode(&opened.wrap(&device.key, &mut rng())?);
         state.keys.push(WrappedKey { generation: key.generation, wrapped });
     }
-    state.keys.sort_by_key(|key| key.generation);
     Ok(())
+}
+
+/// A key that somebody else has given. The first one is how a vault becomes known; a later one counts only from somebody who
+/// had an earlier one, or whose keys a person has compared: else a box would make somebody up, give the vault a key of
+/// theirs, and read what is written from then on.
+fn take_grant(line: &Line<'_>, id: Uuid, state: &mut Vault, sealed: &[u8]) -> Result<(VaultKey, Uuid), Failure> {
+    let device = line.device;
+    let sender = sealed.get(SENDER).and_then(|bytes| Uuid::from_slice(bytes).ok());
+    let account = sender.ok_or_else(|| no_key(line, id, crypto::Error::Length("a grant")))?;
+    if state.keys.is_empty() {
+        state.given_by = Some(account);
+    } else if !state.key_holders.contains(&account) && !device.has_verified(account)? {
+        let met = people::by_id(line, account)?;
+        return Err(Failure::KeyOfStranger {
+            vault: device.vault_name(id)?,
+            name: met.name.unwrap_or_else(|| account.to_string()),
+            named: met.public.fingerprint(),
+        });
+    }
+    let sender = people::believed(line, account)?;
+    match grant::open(sealed, &sender, &device.identity()?) {
+        Ok((key, _)) => Ok((key, account)),
+        Err(cause) => {
+            people::by_id(line, account)?.check_unchanged()?;
+            Err(no_key(line, id, cause))
+        }
+    }
+}
+
+fn no_key(line: &Line<'_>, id: Uuid, cause: crypto::Error) -> Failure {
+    match line.device.vault_name(id) {
+        Ok(vault) => Failure::VaultKey { vault, cause },
+        Err(failure) => failure,
+    }
 }
 
 /// Believes what follows from the history, and names what does not.
@@ -180,7 +222,7 @@ fn prove(
     if !findings.is_empty() {
         return Err(Failure::Items { vault: line.device.vault_name(id)?, findings });
     }
-    let mut items = Vec::new();
+    let (mut items, claims) = (Vec::new(), told.claims);
     for (item, told) in told.items {
         let entry = manifest.entries().get(&item).copied();
         let Some(entry) = entry.filter(|entry| before.and_then(|before| before.get(&item)) != Some(entry)) else {
@@ -194,7 +236,10 @@ fn prove(
         items.push((item, base));
     }
     let link = newest.map(|newest| told.links[newest].clone()).unwrap_or_default();
-    Ok(Proven { link, manifest, items })
+    let newest = manifest.generation();
+    let writers = claims.iter().filter(|claim| signed.contains(&claim.writer) && claim.generation == newest);
+    let writers = writers.map(|claim| claim.writer).collect();
+    Ok(Proven { link, manifest, items, writers })
 }
 
 fn writers(line: &Line<'_>, id: Uuid, accounts: &BTreeSet<Uuid>) -> Result<Vec<PublicIdentity>, Failure> {

@@ -1,5 +1,7 @@
 //! What the rows of a replica say.
 
+use std::collections::BTreeSet;
+
 use coffer_api::{SecretMember, SecretRole, SecretString};
 use coffer_crypto::secrets::{
     identity::{Acquaintance, PublicIdentity, Trust},
@@ -87,6 +89,11 @@ pub struct Vault {
     pub members: Vec<SecretMember>,
     /// Somebody has left, and the vault has not got its next key yet.
     pub needs_key: bool,
+    /// Who gave the first key; absent for the account itself.
+    pub given_by: Option<Uuid>,
+    /// Whose next key is taken: people of whom it was proven that they have the newest one, or who were given it from here. What
+    /// the box says of members proves nothing.
+    pub key_holders: BTreeSet<Uuid>,
 }
 
 /// A key of a vault.

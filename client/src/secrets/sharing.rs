@@ -1,6 +1,8 @@
 //! Who is in a vault: making one, letting people in by keys that are known to be theirs, putting them out, and the new key
 //! that a vault gets after somebody has left.
 
+use std::collections::BTreeSet;
+
 use coffer_api::{
     CreateSecretVault, PutSecretMember, RotateSecretVault, SecretItemKey, SecretMemberKey, SecretRole, SecretVault,
     SecretVaultKey,
@@ -17,6 +19,7 @@ use super::{
     content::{Content, Kind as Type},
     encode,
     failure::Failure,
+    home::Exclusive,
     line::Line,
     people::{self, Met},
     push::Writer,
@@ -36,7 +39,14 @@ pub fn create_vault(line: &Line<'_>, name: &str) -> Result<Uuid, Failure> {
     let body = CreateSecretVault { id, key: wrapped.clone() };
     let made: SecretVault = line.send(Method::POST, "/secrets/vaults", Some(&body))?;
     let keys = vec![WrappedKey { generation: key.generation(), wrapped }];
-    let state = Vault { role: made.role, keys, members: Vec::new(), needs_key: false };
+    let state = Vault {
+        role: made.role,
+        keys,
+        members: Vec::new(),
+        needs_key: false,
+        given_by: None,
+        key_holders: BTreeSet::new(),
+    };
     let title = Content::new(Type::Vault, name);
     device.replica.change(|rows| {
         rows.put(Kind::Vault, id, Uuid::nil(), &state)?;
@@ -54,6 +64,7 @@ pub fn delete_vault(line: &Line<'_>, vault: Uuid) -> Result<(), Failure> {
 /// Lets somebody in, or gives a member another role. The keys that the box names for them are pinned by that.
 pub fn share(line: &Line<'_>, vault: Uuid, with: Met, role: SecretRole) -> Result<(), Failure> {
     let device = line.device;
+    let _alone = device.home.alone(Exclusive::Sync)?;
     let account = with.account;
     let recipient = with.pin(line)?;
     let state = device.vault(vault)?;
@@ -67,12 +78,18 @@ pub fn share(line: &Line<'_>, vault: Uuid, with: Met, role: SecretRole) -> Resul
         }
     }
     let path = format!("/secrets/vaults/{vault}/members/{account}");
-    line.send::<_, ()>(Method::PUT, &path, Some(&PutSecretMember { role, keys }))
+    line.send::<_, ()>(Method::PUT, &path, Some(&PutSecretMember { role, keys }))?;
+    device.replica.change(|rows| {
+        let mut state: Vault = rows.get(Kind::Vault, vault, Uuid::nil())?.ok_or(DAMAGED)?;
+        state.key_holders.insert(account);
+        rows.put(Kind::Vault, vault, Uuid::nil(), &state)
+    })
 }
 
 /// Puts somebody out. That the vault needs a new key is written down first, so that it gets one in any case.
 pub fn unshare(line: &Line<'_>, vault: Uuid, account: Uuid) -> Result<(), Failure> {
     let device = line.device;
+    let _alone = device.home.alone(Exclusive::Sync)?;
     device.replica.change(|rows| {
         let state: Option<Vault> = rows.get(Kind::Vault, vault, Uuid::nil())?;
         let state = Vault { needs_key: account != device.profile.account, ..state.ok_or(DAMAGED)? };
@@ -113,6 +130,7 @@ pub(super) fn give_next_key(line: &Line<'_>, vault: Uuid) -> Result<bool, Failur
     }
     state.keys.push(WrappedKey { generation: next.generation(), wrapped: own });
     state.needs_key = false;
+    state.key_holders = state.members.iter().map(|member| member.user_id).collect();
     writer.keys.push(next);
     writer.follow(link)?;
     device.replica.change(|rows| {

@@ -79,12 +79,6 @@ impl BoxUnderTest {
         let read = |name: &str| fs::read(mount.join(name));
         [read("coffer.db").unwrap(), read("coffer.db-wal").unwrap_or_default()].concat()
     }
-
-    /// Ends it, as a box that is switched off.
-    pub(super) fn stop(&mut self) {
-        let status = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(status.unwrap().success() && self.child.wait().unwrap().success());
-    }
 }
 
 impl Drop for BoxUnderTest {

@@ -2,10 +2,17 @@
 
 use std::sync::Mutex;
 
-use coffer_crypto::secrets::{identity::Identity, password::Parameters};
+use coffer_crypto::secrets::{
+    grant::{self, Role, Terms},
+    identity::{Identity, PublicIdentity},
+    keys::VaultKey,
+    manifest::{Change, Claim, Manifest},
+    password::Parameters,
+};
 use data_encoding::BASE64URL_NOPAD;
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -90,12 +97,6 @@ fn each_deception_is_named_and_nothing_of_it_is_kept() {
         told["items"] = json!([]);
     });
     scene.caught(21, "forked", |told| spoil(&mut told["links"][0], 90));
-    scene.caught(21, "forked", |told| {
-        // Another past, of which the newest link is as it was.
-        let links = told["links"].as_array_mut().unwrap();
-        let last = links.len() - 1;
-        spoil(&mut links[last], 30);
-    });
     scene.caught(22, "dropped", |told| drop(told["links"].as_array_mut().unwrap().remove(1)));
     scene.caught(22, "dropped", |told| {
         let second = told["links"][1].clone();
@@ -143,13 +144,77 @@ fn each_deception_is_named_and_nothing_of_it_is_kept() {
     assert!(said.contains("rolled back"), "{said}");
 }
 
+/// Of a vault that a device sees for the first time: the newest link, and what it says that there is.
+fn believed(vault: Uuid, told: &Value) -> Manifest {
+    let newest = decode(told["links"].as_array().unwrap().last().unwrap());
+    let claim = Claim::read(vault, &newest).unwrap();
+    let mut items: Vec<&Value> = told["items"].as_array().unwrap().iter().collect();
+    items.sort_by_key(|item| item["id"].as_str().unwrap().to_owned());
+    let mut bytes = vault.as_bytes().to_vec();
+    bytes.extend(claim.sequence.to_be_bytes());
+    bytes.extend(claim.generation.to_be_bytes());
+    bytes.extend(claim.hash);
+    for item in items {
+        bytes.extend(item["id"].as_str().unwrap().parse::<Uuid>().unwrap().as_bytes());
+        bytes.extend(item["revision"].as_u64().unwrap().to_be_bytes());
+        bytes.push(u8::from(!item["content"].is_null()));
+        let hash = if item["content"].is_null() { [0; 32] } else { Sha256::digest(decode(&item["content"])).into() };
+        bytes.extend(hash);
+    }
+    Manifest::from_bytes(&bytes).unwrap()
+}
+
+#[test]
+fn a_new_key_of_somebody_whom_the_box_has_made_up_is_not_taken() {
+    let scene = Scene::new();
+    let laptop = &scene.laptop;
+    laptop.sync();
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    let stranger = Identity::generate(Uuid::new_v4(), &mut rng).unwrap();
+    let public = encode(&stranger.public().to_bytes());
+    let id = stranger.public().account();
+    let vault: Uuid = laptop.run(&["vault", "list", "--json"], "").json()[0]["id"].as_str().unwrap().parse().unwrap();
+    let key = VaultKey::generate(vault, &mut rng).next(&mut rng).unwrap();
+    let grace = laptop.run(&["verify", "--json"], "").json()[0]["account"].as_str().unwrap().parse().unwrap();
+    let (mut link, mut recipient) = (None::<Value>, None::<PublicIdentity>);
+    let lie = move |label: &str, told: &mut Value| {
+        if label == "GET /secrets/account" {
+            recipient = Some(PublicIdentity::parse(grace, &decode(&told["public"])).unwrap());
+        }
+        if is_sync(label) {
+            // The first to ask knows nothing yet, and is told everything.
+            let made = || encode(&believed(vault, told).write(Change::NewKey, &key, &stranger).unwrap());
+            let link = link.get_or_insert_with(made).clone();
+            told["links"].as_array_mut().unwrap().push(link);
+        }
+        if label.ends_with("/keys") {
+            let terms = Terms { role: Role::Owner, made_at_s: 0 };
+            let grant = grant::seal(&key, terms, &stranger, recipient.as_ref().unwrap(), &mut rng).unwrap();
+            told.as_array_mut().unwrap().push(json!({ "generation": 2, "sealed": encode(&grant) }));
+        }
+        if label == format!("GET /secrets/identities/{id}") {
+            *told = json!({ "user_id": id, "username": "mallory", "public": public });
+        }
+    };
+    scene.proxy.lie(lie);
+    // A new device, and then one that has seen the vault.
+    let tablet = Device::another_of("grace", &scene.proxy.url(), "tablet", &scene.desk);
+    for device in [&tablet, laptop] {
+        let said = device.fails(&["sync"], 23);
+        assert!(said.contains("mallory") && said.contains("made this up"), "{said}");
+    }
+    scene.proxy.tell_the_truth();
+    tablet.sync();
+    laptop.sync();
+}
+
 #[test]
 fn keys_parameters_and_vaults_that_change_are_not_taken_silently() {
     let scene = Scene::new();
     let laptop = &scene.laptop;
     laptop.sync();
     scene.proxy.lie(|label, told| {
-        if label.starts_with("GET /secrets/vaults") && !label.contains('/') || label == "GET /secrets/vaults" {
+        if label == "GET /secrets/vaults" {
             told["items"] = json!([]);
         }
     });

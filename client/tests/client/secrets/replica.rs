@@ -7,7 +7,6 @@ use coffer_client::secrets::{
     replica::{Kind, Replica},
 };
 use coffer_crypto::secrets::{keys::AccountKey, local::LocalKey};
-use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -110,9 +109,7 @@ fn others_wait_for_a_change_and_none_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("replica.db");
     let id = Uuid::new_v4();
-    let mut account = [0; 32];
-    rand_core::Rng::fill_bytes(&mut UnwrapErr(getrandom::SysRng), &mut account);
-    let open = || Replica::open(path.clone(), LocalKey::of(&AccountKey::from_bytes(id, &account))).unwrap();
+    let open = || Replica::open(path.clone(), key(1)).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
