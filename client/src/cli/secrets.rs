@@ -114,6 +114,7 @@ pub(crate) enum Secrets {
 
 /// Every file may be `-` for a line of standard input, or `/dev/fd/N` for a descriptor.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Login {
     /// Where the box is, like <https://coffer.example>; not needed on a machine that was logged in before
     pub(crate) url: Option<String>,

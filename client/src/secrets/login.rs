@@ -148,14 +148,8 @@ impl Login<'_> {
         mut account: SecretAccount,
     ) -> Result<LoggedIn, Failure> {
         let wrapped = enrolment(account_password, credential, &key, &mut account)?;
-        let send = self.remote.send::<_, SrpVerifier>(
-            Method::PUT,
-            "/auth/srp/verifier",
-            Some(&session.access_token),
-            None,
-            Some(&wrapped.body),
-        );
-        send?;
+        let (path, token) = ("/auth/srp/verifier", Some(&session.access_token));
+        self.remote.send::<_, SrpVerifier>(Method::PUT, path, token, None, Some(&wrapped.body))?;
         Ok(LoggedIn { session, key, parameters: wrapped.parameters, account })
     }
 

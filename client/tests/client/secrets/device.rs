@@ -66,7 +66,7 @@ impl Device {
     }
 
     pub(super) fn login<'a>(&self, name: &'a str, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        [&["login", url, "--name", name, "--password-file", "-"], more].concat()
+        [&["login", url, "--name", name, "--password-file", "-"][..], more].concat()
     }
 
     /// A code of the drawer.

@@ -64,7 +64,7 @@ fn a_password_is_changed_and_the_second_factor_is_asked_for() {
         [("old", PASSWORD), ("new", OTHER), ("account", ACCOUNT_PASSWORD)].map(|(name, text)| desk.file(name, text));
     let change = |old: &str, new: &str| {
         let files = ["--password-file", old, "--new-password-file", new, "--account-password-file", &account];
-        desk.run(&[&["password", "--memory", "64"], &files[..]].concat(), "").code
+        desk.run(&[&["password", "--memory", "64"][..], &files].concat(), "").code
     };
     assert_eq!(change(&new, &old), Some(4));
     assert_eq!(change(&old, &account), Some(2));

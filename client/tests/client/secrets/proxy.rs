@@ -68,7 +68,7 @@ impl Proxy {
     }
 }
 
-fn forward(stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io::Result<()> {
+fn forward(mut stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io::Result<()> {
     if state.lock().unwrap().is_down {
         return Ok(());
     }
@@ -101,7 +101,6 @@ fn forward(stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io::Re
     {
         status = "HTTP/1.1 200 OK";
     }
-    let mut stream = stream;
     let content = headers(&answer).remove("content-type").unwrap_or_else(|| "application/json".to_owned());
     write!(
         stream,
