@@ -80,7 +80,7 @@ pub use second_factors::{
 pub use secret::SecretString;
 pub use secrets::{
     CreateSecretVault, PutSecretItem, PutSecretMember, RotateSecretVault, SecretAccount, SecretChanges, SecretIdentity,
-    SecretItem, SecretItemKey, SecretMember, SecretMemberKey, SecretRole, SecretVault, SecretVaultKey,
+    SecretItem, SecretItemKey, SecretMember, SecretMemberKey, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
 };
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,

@@ -28,6 +28,9 @@ pub struct SecretAccount {
 pub struct SecretIdentity {
     /// Whose.
     pub user_id: Uuid,
+    /// What the account is called; null when it is gone.
+    #[schema(example = "ada_l")]
+    pub username: Option<String>,
     /// 144 bytes.
     #[schema(example = json!("AQEB".repeat(48)))]
     pub public: String,
@@ -181,6 +184,22 @@ pub struct SecretItem {
     pub content: Option<String>,
     /// Of the change that made it so.
     pub sequence: u64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub changed_at: Timestamp,
+    /// By whom.
+    pub changed_by: Uuid,
+}
+
+/// One state of an item, past or present.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SecretRevision {
+    /// Counts from 1.
+    pub revision: u64,
+    /// Of the vault's key when it was written.
+    pub generation: u32,
+    /// The sealed item; null when that revision deleted it.
+    pub content: Option<String>,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{LoginReply, SecretString};
+use crate::{LoginReply, SecretAccount, SecretString};
 
 /// Makes an account log in by SRP-6a. All bytes are base64url without padding.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -37,6 +37,10 @@ pub struct EnrolSrp {
     /// Whether the password opens no session any more.
     #[schema(example = false)]
     pub only: bool,
+    /// The account's keys, wrapped by what the new verifier goes with. They are kept in the same step as the verifier, so that
+    /// a power cut cannot leave one without the other; absent, they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<SecretAccount>,
 }
 
 /// How the caller's account logs in by SRP-6a.

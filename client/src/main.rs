@@ -1,7 +1,8 @@
-//! `coffer`: sets boxes up over Bluetooth, and looks after them. This file reads the command line and what this machine
-//! knows, and reports how it ended; docs/setup.md is its manual.
+//! `coffer`: sets boxes up over Bluetooth, looks after them, and keeps secrets with them. This file reads the command line and
+//! what this machine knows, and reports how it ended; docs/setup.md and docs/secrets-client.md are its manuals.
 
 mod cli;
+mod commands;
 mod report;
 mod terminal;
 mod tool;
@@ -16,7 +17,12 @@ use coffer_client::{
     error::Error,
     label::Label,
     manage::{self, Errand},
-    secrets::store::{StoreError, Vaults},
+    secrets::{
+        agent,
+        failure::Failure,
+        home::Home,
+        store::{StoreError, Vaults},
+    },
     setup::{
         Setup, Surroundings,
         network::{HIDDEN, KEEP, NAME},
@@ -28,16 +34,20 @@ use coffer_client::{
 use jiff::Timestamp;
 
 use crate::{
-    cli::{BoxCommand, Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Security, Switch, Tool},
+    cli::{
+        BoxCommand, Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Secrets, Security, Switch, Tool,
+    },
+    commands::Machine,
     terminal::{Given, Terminal},
 };
 
 fn main() -> ExitCode {
-    if let Err(error) = no_core_dumps() {
-        report::failure(&error);
-        return ExitCode::from(error.exit_code());
+    if let Err(failure) = agent::hide_memory() {
+        report::secrets_failure(&failure);
+        return ExitCode::from(failure.exit_code());
     }
     let outcome = match Cli::parse().command {
+        Command::Secrets(command) => return secrets(command),
         Command::Tool(tool) => use_tool(tool).map_err(Error::Tool),
         Command::Box(command) => in_session(command).map(|()| 0),
     };
@@ -50,15 +60,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// A crash would write what is in memory to a disk. What this program starts decides for itself.
-fn no_core_dumps() -> Result<(), Error> {
-    let forbidden = || {
-        #[cfg(target_os = "linux")]
-        nix::sys::prctl::set_dumpable(false)?;
-        let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_CORE)?;
-        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, hard)
-    };
-    forbidden().map_err(|error| Error::Io { what: "forbidding core dumps", source: error.into() })
+fn secrets(command: Secrets) -> ExitCode {
+    let done = machine().and_then(|machine| commands::run(&machine, command));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report::secrets_failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
 }
 
 /// Whatever ends well has an exit code: `coffer run` has that of the program.
@@ -81,7 +91,8 @@ fn use_tool(tool: Tool) -> Result<u8, tools::error::Error> {
 
 /// Those of whoever is logged in.
 fn open_vaults() -> Result<Box<dyn Vaults>, StoreError> {
-    Err(StoreError::Locked)
+    let device = machine().and_then(|machine| machine.device());
+    device.map(|device| Box::new(device) as Box<dyn Vaults>).map_err(StoreError::from)
 }
 
 fn in_session(command: BoxCommand) -> Result<(), Error> {
@@ -252,16 +263,27 @@ fn lines(given: &mut Given, topic: Topic, path: Option<&PathBuf>) -> Result<(), 
 
 fn surroundings(network: &Network, only_network: bool) -> Result<Surroundings, Error> {
     let certificate = network.wifi_ca.as_ref().map(std::fs::read_to_string).transpose();
-    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host_name = Some(host_name.trim().to_owned()).filter(|name| !name.is_empty());
     Ok(Surroundings {
         now: clock,
         country: network.country.clone(),
         likely_country: likely_country(&|name| std::env::var(name).ok()),
         certificate_pem: certificate.map_err(|source| Error::Io { what: "--wifi-ca", source })?,
-        host_name: host_name.unwrap_or_else(|| "laptop".to_owned()),
+        host_name: host_name(),
         only_network,
     })
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "laptop".to_owned())
+}
+
+/// What commands on secrets have to know. COFFER_HOME names another directory than the usual one.
+fn machine() -> Result<Machine, Failure> {
+    let home = std::env::var_os("COFFER_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home.map_or_else(data_directory, Ok).map_err(Failure::io("finding the directory for secrets"))?;
+    let program = std::env::current_exe().map_err(Failure::io("finding this program"))?;
+    Ok(Machine { home: Home::in_directory(home), now: clock, host_name: host_name(), program })
 }
 
 #[expect(clippy::disallowed_methods, reason = "here the clock enters")]
@@ -276,15 +298,17 @@ fn likely_country(variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase())).then(|| country.to_owned())
 }
 
-/// Where keys are kept: `$XDG_DATA_HOME/coffer`, as the XDG Base Directory Specification has it.
 fn boxes() -> Result<Boxes, Error> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
+    let directory = data_directory().map_err(|source| Error::Io { what: "finding the directory for keys", source })?;
+    Ok(Boxes::in_directory(directory))
+}
+
+/// Where keys are kept: `$XDG_DATA_HOME/coffer`, as the XDG Base Directory Specification has it.
+fn data_directory() -> io::Result<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-    let missing = || Error::Io {
-        what: "finding the directory for keys",
-        source: io::Error::new(io::ErrorKind::NotFound, "neither XDG_DATA_HOME nor HOME is set"),
-    };
-    data.map(|data| Boxes::in_directory(data.join("coffer"))).ok_or_else(missing)
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "neither XDG_DATA_HOME nor HOME is set");
+    data.map(|data| data.join("coffer")).ok_or_else(missing)
 }
 
 #[cfg(test)]

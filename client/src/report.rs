@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use coffer_client::{boxes::Known, error::Error, manage::Outcome};
+use coffer_client::{boxes::Known, error::Error, manage::Outcome, secrets::failure::Failure};
 use serde_json::json;
 
 use crate::terminal::{clean, print};
@@ -13,6 +13,11 @@ pub(crate) fn failure(error: &Error) {
     if !told {
         drop(writeln!(std::io::stderr(), "{}", clean(&error.to_string())));
     }
+}
+
+/// Why a command on secrets did not work, on standard error.
+pub(crate) fn secrets_failure(failure: &Failure) {
+    drop(writeln!(std::io::stderr(), "{}", clean(&failure.to_string())));
 }
 
 /// The boxes that are known.

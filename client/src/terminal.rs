@@ -52,7 +52,8 @@ impl Given {
     }
 }
 
-fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+/// The text of a file that is not long.
+pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
     if file.metadata()?.len() > MAX_FILE_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -240,7 +241,8 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-fn line(input: &mut impl BufRead) -> io::Result<SecretString> {
+/// The next line, without its end.
+pub(crate) fn line(input: &mut impl BufRead) -> io::Result<SecretString> {
     // As large as a line may be, so that it is not moved and left behind while it grows.
     let mut line = Zeroizing::new(String::with_capacity(usize::try_from(MAX_FILE_BYTES).unwrap_or(0)));
     if input.take(MAX_FILE_BYTES).read_line(&mut line)? == 0 {

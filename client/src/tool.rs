@@ -215,7 +215,7 @@ pub(crate) fn man() -> Result<(), Error> {
 }
 
 /// The one that is named, or the only one.
-fn the_vault(vaults: &mut dyn Vaults, wanted: &cli::Vault) -> Result<Vault, Error> {
+fn the_vault(vaults: &mut dyn Vaults, wanted: &cli::VaultName) -> Result<Vault, Error> {
     let mut all = vaults.vaults()?;
     let Some(name) = &wanted.name else {
         if all.len() == 1 {

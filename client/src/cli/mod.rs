@@ -2,12 +2,14 @@
 
 mod secrets;
 mod setup;
+mod tools;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
-    secrets::{Class, Export, ExportFormat, Generate, Import, ImportFormat, Output, Run, Tool, Vault},
+    secrets::{Changes, Item, Login, Out, Password, Secrets, Unlock, Vault},
     setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch},
+    tools::{Class, Export, ExportFormat, Generate, Import, ImportFormat, Output, Run, Tool, VaultName},
 };
 
 const EXIT_CODES: &str = "\
@@ -20,13 +22,13 @@ Exit codes:
   5  the box does not get into a network
   6  the registration failed, or is still being tried
   7  the box refused something else
-  8  a reference, a template or a name that stands for nothing, or for several things
-  9  the vaults are locked, or do not take what they are given
+  8  the vaults are locked, or nobody is logged in
+  9  a reference, a template or a name that stands for nothing, or for several things
  10  what is to be imported does not read
 `coffer run` ends with the exit code of the program instead.";
 
 #[derive(Parser)]
-#[command(name = "coffer", version, about = "Sets Coffer boxes up, looks after them, and works with secrets vaults", after_help = EXIT_CODES)]
+#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and keeps secrets with them", after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -36,6 +38,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     #[command(flatten)]
     Box(BoxCommand),
+    #[command(flatten)]
+    Secrets(Secrets),
     #[command(flatten)]
     Tool(Tool),
 }

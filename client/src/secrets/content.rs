@@ -91,6 +91,8 @@ pub enum Kind {
     /// What matters is attached.
     File,
     Custom,
+    /// Its title is the name of the vault that has the same id as the item.
+    Vault,
     #[serde(untagged)]
     Other(String),
 }

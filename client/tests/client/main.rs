@@ -1,4 +1,4 @@
-//! The client against the box's own side of the protocol, in memory.
+//! The client against the box's own side of the protocol, in memory; and secrets against the box itself.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,8 @@ mod keys;
 mod labels;
 mod merge;
 mod program;
+mod remote;
 mod script;
+mod secrets;
 mod setup;
 mod tools;

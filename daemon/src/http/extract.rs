@@ -139,6 +139,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The name in the path.
+pub(super) struct Name(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| Self(name)).map_err(|_| Refusal::Request(RequestProblem::NoSuchAddress))
+    }
+}
+
 /// As [`Id`], for a path with two.
 pub(super) struct TwoIds(pub(super) Uuid, pub(super) Uuid);
 

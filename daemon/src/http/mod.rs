@@ -291,12 +291,14 @@ fn routes_of_secrets() -> OpenApiRouter<Services> {
     OpenApiRouter::new()
         .routes(routes!(secrets::account, secrets::set_account))
         .routes(routes!(secrets::identity))
+        .routes(routes!(secrets::person))
         .routes(routes!(secrets::create, secrets::list))
         .routes(routes!(secrets::get, secrets::delete))
         .routes(routes!(secrets::keys, secrets::rotate))
         .routes(routes!(secrets::members))
         .routes(routes!(secrets::put_member, secrets::remove_member))
         .routes(routes!(secrets::item, secrets::put_item))
+        .routes(routes!(secrets::revisions))
         .routes(routes!(secrets::sync))
 }
 

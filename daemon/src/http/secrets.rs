@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use coffer_api::{
     CreateSecretVault, Page, Problem, PutSecretItem, PutSecretMember, RotateSecretVault, SecretAccount, SecretChanges,
-    SecretIdentity, SecretItem, SecretMember, SecretRole, SecretVault, SecretVaultKey,
+    SecretIdentity, SecretItem, SecretMember, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
 };
 use coffer_crypto::secrets::grant::Role;
 use data_encoding::BASE64URL_NOPAD;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::conditional::precondition;
-use super::extract::{AccountHolder, Id, Json, PageParameters, Parameters, TwoIds};
+use super::extract::{AccountHolder, Id, Json, Name, PageParameters, Parameters, TwoIds};
 use super::folders::PAGE;
 use super::problem::Refusal;
 use crate::model::secret;
@@ -59,13 +59,7 @@ pub(super) async fn set_account(
     AccountHolder(caller): AccountHolder,
     Json(body): Json<SecretAccount>,
 ) -> Result<StatusCode, Refusal> {
-    let account = secret::SecretAccount {
-        by_password: decode("by_password", &body.by_password)?,
-        by_recovery: decode("by_recovery", &body.by_recovery)?,
-        identity: decode("identity", &body.identity)?,
-        public: decode("public", &body.public)?,
-    };
-    secrets.set_account(&caller, account).await?;
+    secrets.set_account(&caller, account_of(&body)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -81,8 +75,22 @@ pub(super) async fn identity(
     AccountHolder(caller): AccountHolder,
     Id(id): Id,
 ) -> Result<axum::Json<SecretIdentity>, Refusal> {
-    let public = secrets.identity(&caller, id).await?;
-    Ok(axum::Json(SecretIdentity { user_id: id, public: encode(&public) }))
+    Ok(axum::Json(wire_peer(secrets.identity(&caller, id).await?)))
+}
+
+/// Get the public keys of the account with exactly that name.
+#[utoipa::path(get, path = "/secrets/people/{username}", tag = "secrets", security(("token" = [])),
+    extensions(("x-action" = json!("account"))), params(("username" = String, Path)), responses(
+    (status = 200, body = SecretIdentity),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "there is no such account, or it has none", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn person(
+    State(secrets): State<Arc<Secrets>>,
+    AccountHolder(caller): AccountHolder,
+    Name(name): Name,
+) -> Result<axum::Json<SecretIdentity>, Refusal> {
+    Ok(axum::Json(wire_peer(secrets.person(&caller, &name).await?)))
 }
 
 /// Make a secrets vault.
@@ -274,6 +282,41 @@ pub(super) async fn item(
     Ok(axum::Json(wire_item(&secrets.item(&caller, vault_id, id).await?)))
 }
 
+/// Where a list of revisions goes on.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Before {
+    /// `next_cursor` of the page before.
+    cursor: Option<u32>,
+}
+
+/// Get the states of an item, newest first, as many as a reply takes.
+#[utoipa::path(get, path = "/secrets/vaults/{id}/items/{item_id}/revisions", tag = "secrets", security(("token" = [])),
+    extensions(("x-action" = json!("account"))), params(("id" = uuid::Uuid, Path), ("item_id" = uuid::Uuid, Path), Before),
+    responses(
+    (status = 200, body = Page<SecretRevision>),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "no such item of yours", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn revisions(
+    State(secrets): State<Arc<Secrets>>,
+    AccountHolder(caller): AccountHolder,
+    TwoIds(vault_id, id): TwoIds,
+    Parameters(wanted): Parameters<Before>,
+) -> Result<axum::Json<Page<SecretRevision>>, Refusal> {
+    let (revisions, next) = secrets.revisions(&caller, vault_id, id, wanted.cursor.map(u64::from)).await?;
+    let wire = |revision: secret::SecretRevision| SecretRevision {
+        revision: revision.revision,
+        generation: revision.generation,
+        content: revision.content.as_deref().map(encode),
+        changed_at: revision.changed_at,
+        changed_by: revision.changed_by,
+    };
+    let items = revisions.into_iter().map(wire).collect();
+    Ok(axum::Json(Page { items, next_cursor: next.map(|revision| revision.to_string()) }))
+}
+
 /// Write the next revision of an item, or delete it. Editors, managers and owners only.
 ///
 /// `If-Match` names the revision that it replaces, `If-None-Match: *` says that it is new. When somebody was faster the reply
@@ -340,6 +383,20 @@ pub(super) async fn sync(
         items: changes.items.iter().map(wire_item).collect(),
         more: changes.more,
     }))
+}
+
+/// What an account keeps here, as it came.
+pub(super) fn account_of(body: &SecretAccount) -> Result<secret::SecretAccount, Error> {
+    Ok(secret::SecretAccount {
+        by_password: decode("by_password", &body.by_password)?,
+        by_recovery: decode("by_recovery", &body.by_recovery)?,
+        identity: decode("identity", &body.identity)?,
+        public: decode("public", &body.public)?,
+    })
+}
+
+fn wire_peer(peer: secret::SecretPeer) -> SecretIdentity {
+    SecretIdentity { user_id: peer.user_id, username: peer.username, public: encode(&peer.public) }
 }
 
 fn encode(bytes: &[u8]) -> String {

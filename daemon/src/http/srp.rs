@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::extract::{AccountHolder, Anonymous, Json};
 use super::problem::Refusal;
+use super::secrets;
 use super::sessions::{login_reply, session_name, user_agent};
 use crate::service::Error;
 use crate::service::sessions::Sessions;
@@ -96,7 +97,8 @@ pub(super) async fn get(
 
 /// Log in by SRP-6a from now on, with this verifier. Your other sessions end.
 ///
-/// The verifier must be of another secret than the account's password, which this box has seen.
+/// The verifier must be of another secret than the account's password, which this box has seen. The keys that the secret
+/// opens can be sent along.
 #[utoipa::path(put, path = "/auth/srp/verifier", tag = "sessions", security(("token" = [])),
     extensions(("x-action" = json!("account"))), request_body = EnrolSrp, responses(
     (status = 200, body = SrpVerifier),
@@ -122,6 +124,7 @@ pub(super) async fn set(
             .map_err(|error| Error::field("verifier", error.to_string()))?,
         parameters: parameters.map_err(|error| Error::field("parameters", error.to_string()))?,
         is_only: body.only,
+        keys: body.keys.as_ref().map(secrets::account_of).transpose()?,
     };
     Ok(axum::Json(wire(&verifiers.set(&caller, body.password.expose(), new).await?)))
 }

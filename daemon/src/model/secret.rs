@@ -46,6 +46,27 @@ pub(crate) struct SecretKey {
     pub(crate) sealed: Vec<u8>,
 }
 
+/// The public keys of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretPeer {
+    pub(crate) user_id: Uuid,
+    /// `None` when the account is gone.
+    pub(crate) username: Option<String>,
+    pub(crate) public: Vec<u8>,
+}
+
+/// One state of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretRevision {
+    pub(crate) revision: u64,
+    /// Of the vault's key when it was written.
+    pub(crate) generation: u32,
+    /// `None` when it was deleted.
+    pub(crate) content: Option<Vec<u8>>,
+    pub(crate) changed_at: Timestamp,
+    pub(crate) changed_by: Uuid,
+}
+
 /// The newest revision of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretItem {

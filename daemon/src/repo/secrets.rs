@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::row;
-use crate::model::secret::{SecretAccount, SecretItem, SecretKey, SecretMember, SecretVault};
+use crate::model::secret::{SecretAccount, SecretItem, SecretKey, SecretMember, SecretRevision, SecretVault};
 use crate::storage::database::DatabaseError;
 use crate::storage::scope::{Scope, Surface};
 
@@ -173,6 +173,28 @@ pub(crate) fn items_since(
 ) -> Result<Vec<SecretItem>, DatabaseError> {
     let sql = "SELECT * FROM my_secret_items WHERE vault_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     row::all(scope.prepare(sql)?.query(params![vault_id.to_string(), row::from_size(sequence)?, limit])?, item)
+}
+
+/// The states of an item before a revision, newest first, up to `limit`.
+pub(crate) fn revisions_before(
+    scope: &Scope<'_>,
+    vault_id: Uuid,
+    item_id: Uuid,
+    before: u64,
+    limit: u32,
+) -> Result<Vec<SecretRevision>, DatabaseError> {
+    let sql = "SELECT revision, generation, content, changed_at, changed_by FROM my_secret_revisions
+               WHERE vault_id = ?1 AND item_id = ?2 AND revision < ?3 ORDER BY revision DESC LIMIT ?4";
+    let parameters = params![vault_id.to_string(), item_id.to_string(), row::from_size(before)?, limit];
+    row::all(scope.prepare(sql)?.query(parameters)?, |row| {
+        Ok(SecretRevision {
+            revision: row::size(row, "revision")?,
+            generation: row.get("generation")?,
+            content: row.get("content")?,
+            changed_at: row::time(row, "changed_at")?,
+            changed_by: row::id(row, "changed_by")?,
+        })
+    })
 }
 
 /// Writes an item that is new.

@@ -18,7 +18,10 @@ use super::common::Common;
 use crate::model::event::Event;
 use crate::model::precondition::Precondition;
 use crate::model::role::Action;
-use crate::model::secret::{SecretAccount, SecretItem, SecretKey, SecretMember, SecretVault};
+use crate::model::secret::{
+    SecretAccount, SecretItem, SecretKey, SecretMember, SecretPeer, SecretRevision, SecretVault,
+};
+use crate::model::user::Username;
 use crate::repo::audit::{self, Entry as AuditEntry, Outcome};
 use crate::repo::{secrets, users};
 use crate::storage::database::DatabaseError;
@@ -32,6 +35,8 @@ const MAX_VAULT_BYTES: u64 = 256 * 1024 * 1024;
 const MAX_ITEMS: u32 = 200;
 /// What the contents of one reply may take together, but for the last one.
 const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// Revisions of an item that are told of at once.
+const MAX_REVISIONS: u32 = 50;
 /// Links that are told of at once.
 const MAX_LINKS: u32 = 10_000;
 
@@ -87,21 +92,29 @@ impl Secrets {
     /// Keeps what the caller's other devices need.
     pub(crate) async fn set_account(&self, caller: &Caller, account: SecretAccount) -> Result<(), Error> {
         let user_id = caller.user.id;
-        for (field, found, length) in [
-            ("by_password", account.by_password.len(), 104),
-            ("by_recovery", account.by_recovery.len(), 104),
-            ("identity", account.identity.len(), 136),
-        ] {
-            has_length(field, found, &[length])?;
-        }
-        PublicIdentity::parse(user_id, &account.public).map_err(|error| Error::field("public", error.to_string()))?;
+        check_account(user_id, &account)?;
         let entry = self.entry(caller, "secrets.keys_set", user_id);
         self.write(caller, entry, move |scope| Ok(secrets::set_account(scope, &account)?)).await
     }
 
-    /// The public keys of somebody.
-    pub(crate) async fn identity(&self, caller: &Caller, user_id: Uuid) -> Result<Vec<u8>, Error> {
-        self.read(caller, move |scope| secrets::public(scope, user_id)?.ok_or(Error::NotFound("keys"))).await
+    /// The public keys of somebody, who may be gone: what they have signed is still there.
+    pub(crate) async fn identity(&self, caller: &Caller, user_id: Uuid) -> Result<SecretPeer, Error> {
+        let public =
+            self.read(caller, move |scope| secrets::public(scope, user_id)?.ok_or(Error::NotFound("keys"))).await?;
+        let known = caller.store().database.read(move |connection| users::find(connection, user_id)).await?;
+        Ok(SecretPeer { user_id, username: known.map(|user| user.username.as_str().to_owned()), public })
+    }
+
+    /// The public keys of the account with exactly that name, to share with it.
+    pub(crate) async fn person(&self, caller: &Caller, name: &str) -> Result<SecretPeer, Error> {
+        const NOBODY: Error = Error::NotFound("person with keys");
+        caller.require(Action::Account).await?;
+        let wanted = Username::parse(name).map_err(|_| NOBODY)?;
+        let found = caller.store().database.read(move |connection| users::find_by_name(connection, &wanted)).await?;
+        let (user, _) = found.filter(|(user, _)| user.active).ok_or(NOBODY)?;
+        let user_id = user.id;
+        let public = self.read(caller, move |scope| secrets::public(scope, user_id)?.ok_or(NOBODY)).await?;
+        Ok(SecretPeer { user_id, username: Some(user.username.as_str().to_owned()), public })
     }
 
     /// Makes a vault with its first key.
@@ -256,6 +269,26 @@ impl Secrets {
         self.read(caller, move |scope| secrets::find_item(scope, vault_id, id)?.ok_or(Error::NotFound("item"))).await
     }
 
+    /// States of an item before a revision, newest first, and where the rest begins.
+    pub(crate) async fn revisions(
+        &self,
+        caller: &Caller,
+        vault_id: Uuid,
+        id: Uuid,
+        before: Option<u64>,
+    ) -> Result<(Vec<SecretRevision>, Option<u64>), Error> {
+        self.read(caller, move |scope| {
+            secrets::find_item(scope, vault_id, id)?.ok_or(Error::NotFound("item"))?;
+            let before = before.unwrap_or(i64::MAX.unsigned_abs());
+            let mut revisions = secrets::revisions_before(scope, vault_id, id, before, MAX_REVISIONS)?;
+            let fitting = fitting(revisions.iter().map(|revision| revision.content.as_ref().map_or(0, Vec::len)));
+            revisions.truncate(fitting);
+            let last = revisions.last().map(|revision| revision.revision);
+            Ok((revisions, last.filter(|revision| *revision > 1)))
+        })
+        .await
+    }
+
     /// Writes the next revision of an item. The same change a second time is answered as the first.
     pub(crate) async fn put_item(
         &self,
@@ -332,13 +365,7 @@ impl Secrets {
             let vault = secrets::find_vault(scope, vault_id)?.ok_or(VAULT)?;
             let links = secrets::links_from(scope, vault_id, since, MAX_LINKS)?;
             let mut items = secrets::items_since(scope, vault_id, since, MAX_ITEMS)?;
-            let mut total = 0;
-            let fitting = items.iter().take_while(|item| {
-                let fits = total <= MAX_REPLY_BYTES;
-                total += item.content.as_ref().map_or(0, Vec::len);
-                fits
-            });
-            let fitting = fitting.count();
+            let fitting = fitting(items.iter().map(|item| item.content.as_ref().map_or(0, Vec::len)));
             let more = fitting < items.len() || items.len() == MAX_ITEMS as usize || links.len() == MAX_LINKS as usize;
             items.truncate(fitting);
             Ok(Changes { sequence: vault.sequence, links, items, more })
@@ -414,6 +441,30 @@ fn next_link(scope: &Scope<'_>, vault: &SecretVault, link: &[u8], writer: Uuid) 
         return Err(Error::field("link", "it is said to be written by somebody else"));
     }
     Ok(Some(claim))
+}
+
+/// How many contents of these lengths one reply takes: the first one in any case.
+fn fitting(lengths: impl Iterator<Item = usize>) -> usize {
+    let mut total = 0;
+    let fitting = lengths.take_while(|length| {
+        let fits = total <= MAX_REPLY_BYTES;
+        total += length;
+        fits
+    });
+    fitting.count()
+}
+
+/// Refuses what no client of this account has made.
+pub(super) fn check_account(user_id: Uuid, account: &SecretAccount) -> Result<(), Error> {
+    for (field, found, length) in [
+        ("by_password", account.by_password.len(), 104),
+        ("by_recovery", account.by_recovery.len(), 104),
+        ("identity", account.identity.len(), 136),
+    ] {
+        has_length(field, found, &[length])?;
+    }
+    let public = PublicIdentity::parse(user_id, &account.public);
+    public.map(drop).map_err(|error| Error::field("public", error.to_string()))
 }
 
 fn has_length(field: &'static str, found: usize, allowed: &[usize]) -> Result<(), Error> {

@@ -12,8 +12,11 @@ use super::caller::Caller;
 use super::common::Common;
 use super::ended_sessions::{Ending, tell};
 use super::password_check::PasswordCheck;
+use super::secrets::check_account;
 use crate::model::role::Action;
+use crate::model::secret::SecretAccount;
 use crate::repo::audit::{self, Outcome};
+use crate::repo::secrets;
 use crate::repo::srp::{self, SrpRow};
 
 /// What a client has made of a password.
@@ -21,6 +24,8 @@ pub(crate) struct NewVerifier {
     pub(crate) verifier: Verifier,
     pub(crate) parameters: Parameters,
     pub(crate) is_only: bool,
+    /// The account's keys, wrapped for who knows what the verifier is of.
+    pub(crate) keys: Option<SecretAccount>,
 }
 
 /// What everybody may know of their own account.
@@ -54,6 +59,9 @@ impl SrpVerifiers {
     pub(crate) async fn set(&self, caller: &Caller, password: &str, new: NewVerifier) -> Result<Enrolled, Error> {
         caller.require(Action::Account).await?;
         self.password_check.require(caller, password).await?;
+        if let Some(keys) = &new.keys {
+            check_account(caller.user.id, keys)?;
+        }
         let row = SrpRow {
             verifier: new.verifier,
             parameters: new.parameters,
@@ -63,8 +71,12 @@ impl SrpVerifiers {
         let (reply, user_id) = (enrolled(&row), caller.user.id);
         let entry = self.common.auditor.entry(&caller.context, "user.srp_set", Outcome::Success, Some(user_id));
         let entry = entry.with_detail(format!("only: {}", new.is_only));
+        let keys = new.keys;
         self.write(caller, move |transaction| {
             srp::set(transaction, user_id, &row)?;
+            if let Some(keys) = &keys {
+                secrets::set_account(&secrets::scope(transaction, user_id)?, keys)?;
+            }
             Ok(audit::insert(transaction, &entry)?)
         })
         .await?;

@@ -293,6 +293,46 @@ fn a_new_key_is_for_exactly_the_members_and_for_every_item() {
 }
 
 #[test]
+fn the_states_of_an_item_are_there_for_members() {
+    let daemon = Daemon::unlocked();
+    let (ada, mut vault, item) = ada_and_a_vault(&daemon);
+    let grace = User::new(&daemon, "grace");
+    let second = vault.revision(&ada, &item, Some(b"second"));
+    vault.put(&daemon, &ada, item.item(), ("if-match", "\"1\""), &second).expect(200);
+    vault.sync(&daemon, &ada);
+    let gone = vault.revision(&ada, &item, None);
+    vault.put(&daemon, &ada, item.item(), ("if-match", "\"2\""), &gone).expect(200);
+    let path = vault.path(&format!("/items/{}/revisions", item.item()));
+    let page = ada.get(&daemon, &path).expect(200);
+    let revisions = page["items"].as_array().unwrap();
+    assert_eq!(revisions.iter().map(|one| one["revision"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 2, 1]);
+    assert_eq!((&revisions[0]["content"], &page["next_cursor"]), (&Value::Null, &Value::Null));
+    let version = Version { revision: 1, generation: 1 };
+    assert_eq!(item.open(version, &decode(&revisions[2]["content"])).unwrap().as_slice(), SECRET);
+    let rest = ada.get(&daemon, &format!("{path}?cursor=2")).expect(200);
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+    grace.get(&daemon, &path).expect_problem(404, "not_found");
+    ada.get(&daemon, &vault.path(&format!("/items/{}/revisions", Uuid::new_v4()))).expect_problem(404, "not_found");
+}
+
+#[test]
+fn somebody_with_keys_is_found_by_exactly_their_name() {
+    let daemon = Daemon::unlocked();
+    let (ada, grace) = (User::new(&daemon, "ada_l"), User::new(&daemon, "grace"));
+    daemon.user("henry", "reader");
+    let found = ada.get(&daemon, "/secrets/people/grace").expect(200);
+    assert_eq!((&found["user_id"], &found["username"]), (&json!(grace.id()), &json!("grace")));
+    assert_eq!(decode(&found["public"]), grace.identity.public().to_bytes());
+    for nobody in ["grac", "nobody", "henry", "%20", "a%2Fb"] {
+        ada.get(&daemon, &format!("/secrets/people/{nobody}")).expect_problem(404, "not_found");
+    }
+    daemon.send("PATCH", &format!("/users/{}", grace.id()), &json!({ "active": false })).expect(200);
+    ada.get(&daemon, "/secrets/people/grace").expect_problem(404, "not_found");
+    let known = ada.get(&daemon, &format!("/secrets/identities/{}", grace.id())).expect(200);
+    assert_eq!(known["username"], "grace");
+}
+
+#[test]
 fn a_link_that_does_not_fit_its_change_is_refused() {
     let daemon = Daemon::unlocked();
     let (ada, vault, item) = ada_and_a_vault(&daemon);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use coffer_crypto::secrets::identity::Identity;
+use coffer_crypto::secrets::keys::AccountKey;
 use coffer_crypto::secrets::password::{Cost, Parameters};
 use coffer_crypto::srp::{Client, Credentials, Group, Verifier};
 use data_encoding::BASE64URL_NOPAD;
@@ -248,6 +250,27 @@ fn a_new_verifier_ends_the_other_sessions_and_the_handshakes_with_the_old_one() 
     daemon.get_as(&other.token, "/users/me").expect_problem(401, "unauthenticated");
     daemon.get_as(&grace.token, "/users/me").expect(200);
     log_in(&daemon, "grace", Group::Bits4096, &[9; 32]).expect(200);
+}
+
+#[test]
+fn the_keys_that_a_verifier_goes_with_are_kept_with_it_or_neither_is() {
+    let (daemon, grace) = enrolled(false);
+    let id: Uuid = grace.id.parse().unwrap();
+    let identity = Identity::generate(id, &mut rng()).unwrap();
+    let account = AccountKey::generate(id, &mut rng());
+    let mut body = enrolment(&grace, Group::Bits4096, &[9; 32], false);
+    body["keys"] = json!({
+        "by_password": encode(&[1; 104]),
+        "by_recovery": encode(&[2; 104]),
+        "identity": encode(&identity.seal(&account, &mut rng()).unwrap()),
+        "public": encode(&[0; 144]),
+    });
+    daemon.send_as(&grace.token, "PUT", "/auth/srp/verifier", &body).expect_problem(422, "invalid_field");
+    log_in(&daemon, "grace", Group::Bits4096, &SECRET).expect(200);
+    body["keys"]["public"] = json!(encode(&identity.public().to_bytes()));
+    daemon.send_as(&grace.token, "PUT", "/auth/srp/verifier", &body).expect(200);
+    let session = person(&log_in(&daemon, "grace", Group::Bits4096, &[9; 32]).expect(200)["login"]);
+    assert_eq!(daemon.get_as(&session.token, "/secrets/account").expect(200), body["keys"]);
 }
 
 #[test]

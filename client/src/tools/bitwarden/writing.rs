@@ -86,8 +86,15 @@ fn number(content: &Content, losses: &mut Losses) -> u64 {
         Kind::SshKey => return SSH_KEY,
         // As it was brought.
         Kind::Custom if content.fields.iter().any(is_kept) => return NOTE,
-        Kind::Password | Kind::ApiKey | Kind::Totp | Kind::Environment | Kind::File | Kind::Custom | Kind::Other(_) => {
-        }
+        // The name of a vault is an item of its own only for who keeps vaults.
+        Kind::Password
+        | Kind::ApiKey
+        | Kind::Totp
+        | Kind::Environment
+        | Kind::File
+        | Kind::Custom
+        | Kind::Vault
+        | Kind::Other(_) => {}
     }
     losses.add("the type of the item: it is a login or a note there", &content.title);
     fallback()

@@ -44,7 +44,7 @@ fn a_code_is_made_of_what_is_piped_in() {
     let object: serde_json::Value = serde_json::from_str(&told(&coffer(&["otp", "--json"], "GEZDGNBV\n"))).unwrap();
     assert!((1..=30).contains(&object["seconds_left"].as_u64().unwrap()), "{object}");
     let refused = coffer(&["otp"], "correct horse!\n");
-    assert_eq!(refused.status.code(), Some(8));
+    assert_eq!(refused.status.code(), Some(9));
     assert!(!String::from_utf8_lossy(&refused.stderr).contains("horse"));
 }
 

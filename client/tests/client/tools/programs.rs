@@ -190,8 +190,8 @@ fn resolved(inherited: &[(&str, &str)]) -> Result<Environment, Error> {
 
 #[test]
 fn what_cannot_be_given_is_said_before_anything_runs() {
-    assert_eq!(resolved(&[("A", "coffer://Home/Mail/none")]).err().unwrap().exit_code(), 8);
-    assert_eq!(resolved(&[("A", "coffer://Home")]).err().unwrap().exit_code(), 8);
+    assert_eq!(resolved(&[("A", "coffer://Home/Mail/none")]).err().unwrap().exit_code(), 9);
+    assert_eq!(resolved(&[("A", "coffer://Home")]).err().unwrap().exit_code(), 9);
     let zero = resolved(&[("A", "coffer://Home/Mail/zero")]).err().unwrap();
     assert!(matches!(&zero, Error::Run(RunError::ZeroByte(name)) if name == "A"), "{zero}");
     assert_eq!(resolved(&[("A", "coffer://Home/Mail/pin")]).unwrap().too_short, ["A"]);

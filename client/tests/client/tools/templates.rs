@@ -43,7 +43,7 @@ fn the_line_of_an_error_is_told() {
         let error = inject::fill(&mut memory(), Timestamp::UNIX_EPOCH, template).unwrap_err();
         assert!(matches!(error, Error::Inject(_)) && error.to_string().starts_with("line 3"), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
-        assert_eq!(error.exit_code(), 8, "{error}");
+        assert_eq!(error.exit_code(), 9, "{error}");
     }
 }
 

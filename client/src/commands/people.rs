@@ -1,0 +1,125 @@
+//! Members, and whose keys are believed.
+
+use coffer_api::SecretRole;
+use coffer_client::secrets::{
+    failure::Failure,
+    line::Line,
+    people::{self, Met},
+    sharing,
+    store::{Item, Vaults},
+    sync,
+};
+use coffer_crypto::secrets::identity::{Fingerprint, Trust};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Machine, find, find::failure, show};
+use crate::cli::Out;
+
+/// What a person says about somebody's keys.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    /// Nothing yet.
+    Look,
+    /// The words were compared.
+    Confirm,
+    /// They may have changed.
+    Accept,
+}
+
+pub(super) fn members(machine: &Machine, vault: &str, out: &Out) -> Result<(), Failure> {
+    let mut device = machine.device()?;
+    let vault = find::vault(&mut device, vault)?;
+    visited(&Line::new(&device)?, vault.id)?;
+    show::members(&device, vault.id, out)
+}
+
+pub(super) fn share(machine: &Machine, vault: &str, name: &str, role: SecretRole, out: &Out) -> Result<(), Failure> {
+    let mut device = machine.device()?;
+    let vault = find::vault(&mut device, vault)?;
+    let line = Line::new(&device)?;
+    // The newest key, and who is in already.
+    visited(&line, vault.id)?;
+    let met = people::by_name(&line, name)?;
+    let is_compared = met.known.is_some_and(|known| known.trust == Trust::Verified);
+    let (account, words) = (met.account, words(met.public.fingerprint()));
+    sharing::share(&line, vault.id, met, role)?;
+    visited(&line, vault.id)?;
+    if !is_compared {
+        show::note(&format!(
+            "Nobody has compared {name}'s keys yet. Ask {name}, by another way than this box, for the words: {words}. Then: coffer verify {name} --confirm"
+        ));
+    }
+    let told = json!({ "vault": vault.id, "account": account, "role": role, "verified": is_compared });
+    show::done(out, &format!("{name} is in {:?} now.", vault.name), &told);
+    Ok(())
+}
+
+pub(super) fn unshare(machine: &Machine, vault: &str, name: &str, out: &Out) -> Result<(), Failure> {
+    let mut device = machine.device()?;
+    let vault = find::vault(&mut device, vault)?;
+    let line = Line::new(&device)?;
+    visited(&line, vault.id)?;
+    let account = line.device.member_called(vault.id, name)?;
+    sharing::unshare(&line, vault.id, account)?;
+    if account == line.device.profile.account {
+        line.device.forget(vault.id)?;
+        show::done(out, &format!("You have left {:?}.", vault.name), &json!({ "vault": vault.id }));
+        return Ok(());
+    }
+    visited(&line, vault.id)?;
+    // What was read is known: only new credentials take it back.
+    let is_secret = |item: &Item| item.content.fields.iter().any(|field| field.kind.hidden());
+    let mut known = device.items(vault.id).map_err(failure)?;
+    known.retain(is_secret);
+    show::to_be_changed(name, &vault, &known, out);
+    Ok(())
+}
+
+pub(super) fn own_words(machine: &Machine, out: &Out) -> Result<(), Failure> {
+    let device = machine.device()?;
+    let fingerprint = device.identity()?.public().fingerprint();
+    let told = json!({
+        "account": device.profile.account,
+        "name": device.profile.username,
+        "words": fingerprint.words(),
+        "qr": fingerprint.to_qr_text(device.profile.account),
+    });
+    show::done(out, &words(fingerprint), &told);
+    Ok(())
+}
+
+pub(super) fn verify(machine: &Machine, name: &str, step: Step, out: &Out) -> Result<(), Failure> {
+    let device = machine.device()?;
+    let line = Line::new(&device)?;
+    let met = people::by_name(&line, name)?;
+    match step {
+        Step::Look => met.check_unchanged()?,
+        Step::Confirm => met.verify(&line)?,
+        Step::Accept => met.accept(&line)?,
+    }
+    let Met { account, public, known, .. } = people::by_name(&line, name)?;
+    let trust = match known.map_or(Trust::Unverified, |known| known.trust) {
+        Trust::Unverified => "unverified",
+        Trust::Pinned => "pinned",
+        Trust::Verified => "verified",
+    };
+    let fingerprint = public.fingerprint();
+    let told = json!({
+        "account": account,
+        "name": name,
+        "words": fingerprint.words(),
+        "qr": fingerprint.to_qr_text(account),
+        "trust": trust,
+    });
+    show::done(out, &format!("{}  ({trust})", words(fingerprint)), &told);
+    Ok(())
+}
+
+fn visited(line: &Line<'_>, vault: Uuid) -> Result<(), Failure> {
+    sync::one(line, vault)?.failure.map_or(Ok(()), Err)
+}
+
+fn words(fingerprint: Fingerprint) -> String {
+    fingerprint.words().join(" ")
+}
