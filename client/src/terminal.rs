@@ -245,8 +245,13 @@ async fn blocking<T: Send + 'static>(
 pub(crate) fn line(input: &mut impl BufRead) -> io::Result<SecretString> {
     // As large as a line may be, so that it is not moved and left behind while it grows.
     let mut line = Zeroizing::new(String::with_capacity(usize::try_from(MAX_FILE_BYTES).unwrap_or(0)));
-    if input.take(MAX_FILE_BYTES).read_line(&mut line)? == 0 {
+    let length = input.take(MAX_FILE_BYTES).read_line(&mut line)?;
+    if length == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    // Half of a secret is none.
+    if !line.ends_with('\n') && length as u64 == MAX_FILE_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
     let length = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(length);
@@ -315,6 +320,8 @@ mod tests {
             assert_eq!(line(&mut input.as_bytes()).unwrap().expose(), text);
         }
         assert_eq!(line(&mut "".as_bytes()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let long = "x".repeat(1 << 17);
+        assert_eq!(line(&mut long.as_bytes()).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[tokio::test]

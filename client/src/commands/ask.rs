@@ -69,7 +69,10 @@ pub(super) fn value(name: &str) -> Result<SecretString, Failure> {
             .map(SecretString::new)
             .map_err(Failure::io("reading the value"));
     }
-    line(&mut io::stdin().lock()).map_err(|_| Failure::NoAnswer { what: "the value of a field", flag: "--secret-file" })
+    line(&mut io::stdin().lock()).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Failure::NoAnswer { what: "the value of a field", flag: "--secret-file" },
+        _ => Failure::io("reading the value; --secret-file takes longer ones")(error),
+    })
 }
 
 /// The whole text of a file, without the line's end that editors put there.

@@ -111,7 +111,7 @@ fn forward(mut stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io
 }
 
 /// A head, and as much of a body as it says.
-fn message(reader: &mut BufReader<TcpStream>) -> std::io::Result<(String, Vec<u8>)> {
+pub(super) fn message(reader: &mut BufReader<TcpStream>) -> std::io::Result<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head)? == 0 {

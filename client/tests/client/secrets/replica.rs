@@ -29,9 +29,10 @@ fn a_kill_while_it_is_written_leaves_the_old_or_the_new() {
     desk.ok(&["vault", "create", "Home"], "");
     // As much as fits: written for as long as possible.
     let value = |number: usize| format!("{number}:{}", "x".repeat(900_000));
-    desk.add("Home", "Big", &value(0));
+    desk.add("Home", "Big", "small");
     let started = Instant::now();
-    desk.change("Home", "Big", &value(0));
+    let file = desk.file("next", &value(0));
+    desk.ok(&["item", "edit", "Home", "Big", "--secret-file", &format!("password={file}")], "");
     let whole = started.elapsed();
     let (mut current, mut kills) = (value(0), [0, 0]);
     for number in 1..=30_u32 {
