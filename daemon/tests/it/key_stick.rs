@@ -144,7 +144,6 @@ fn a_stick_that_is_pulled_out_locks_and_put_in_again_it_unlocks() {
 
     found.pull();
     found.wait_until_locked();
-    assert_eq!(found.daemon.children(), Vec::<u32>::new());
     assert_eq!(
         (found.daemon.health()["key_file"].clone(), found.problems()),
         (json!("missing"), vec![json!("key_stick_missing")])
@@ -192,13 +191,11 @@ fn only_who_knows_the_master_password_moves_the_key_and_only_to_a_stick() {
     assert_eq!(found.copies(), [AT_HOME], "the folder for sticks is none");
     assert_eq!(fs::read_dir(found.path("port")).unwrap().count(), 0);
     found.insert();
-    let wrong = json!({ "master_password": "violet kettle orbits" });
-    for method in ["PUT", "DELETE"] {
-        found.daemon.send(method, "/vault/key-stick", &wrong).expect_problem(403, "wrong_master_secret");
-    }
-    assert_eq!(found.copies(), [AT_HOME]);
     found.move_to_stick().expect(200);
     assert_eq!(found.copies(), [ON_STICK], "of a locked vault as well");
+    let wrong = json!({ "master_password": "violet kettle orbits" });
+    found.daemon.send("DELETE", "/vault/key-stick", &wrong).expect_problem(403, "wrong_master_secret");
+    assert_eq!(found.copies(), [ON_STICK]);
     Daemon::unclaimed().send_locally("PUT", "/vault/key-stick", &secret()).expect_problem(409, "vault_absent");
 }
 
