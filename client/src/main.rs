@@ -278,7 +278,7 @@ fn host_name() -> String {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "laptop".to_owned())
 }
 
-/// What commands on secrets have to know. COFFER_HOME names another directory than the usual one.
+/// What commands on secrets have to know. `COFFER_HOME` names another directory than the usual one.
 fn machine() -> Result<Machine, Failure> {
     let home = std::env::var_os("COFFER_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = home.map_or_else(data_directory, Ok).map_err(Failure::io("finding the directory for secrets"))?;

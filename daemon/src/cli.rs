@@ -176,7 +176,7 @@ pub(crate) struct Export {
     /// Holds vault.keys: asks for the master password or the recovery key.
     #[arg(long, value_name = "DIR")]
     pub(crate) secrets: PathBuf,
-    /// Seal each file in Storm Cloud's format, under the key in STORMCLOUD_ENCRYPTION_KEY, instead of writing it as it is.
+    /// Seal each file in Storm Cloud's format, under the key that `STORMCLOUD_ENCRYPTION_KEY` holds, instead of writing it as it is.
     #[arg(long)]
     pub(crate) storm_cloud: bool,
     /// A directory that is not there yet, on a disk that you trust with your files.

@@ -105,29 +105,29 @@ fn write_one(vault: &Offline, top: &Path, file: &PlacedFile, key: Option<&mut v1
 struct Sink {
     file: File,
     sealer: Option<v1::Sealer>,
-    sealed: Vec<u8>,
+    ready: Vec<u8>,
 }
 
 impl Sink {
     fn create(path: &Path, key: Option<&mut v1::Key>) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let mut sealed = Vec::new();
-        let sealer = key.map(|key| v1::Sealer::new(key, &mut system_rng(), &mut sealed)).transpose();
-        Ok(Self { file, sealer: sealer.map_err(io::Error::other)?, sealed })
+        let mut ready = Vec::new();
+        let sealer = key.map(|key| v1::Sealer::new(key, &mut system_rng(), &mut ready)).transpose();
+        Ok(Self { file, sealer: sealer.map_err(io::Error::other)?, ready })
     }
 
     fn write(&mut self, content: &[u8]) -> io::Result<()> {
         let Some(sealer) = &mut self.sealer else { return self.file.write_all(content) };
-        sealer.seal(content, &mut self.sealed).map_err(io::Error::other)?;
-        self.file.write_all(&self.sealed)?;
-        self.sealed.clear();
+        sealer.seal(content, &mut self.ready).map_err(io::Error::other)?;
+        self.file.write_all(&self.ready)?;
+        self.ready.clear();
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<()> {
         if let Some(sealer) = self.sealer.take() {
-            sealer.finish(&mut self.sealed).map_err(io::Error::other)?;
-            self.file.write_all(&self.sealed)?;
+            sealer.finish(&mut self.ready).map_err(io::Error::other)?;
+            self.file.write_all(&self.ready)?;
         }
         Ok(())
     }

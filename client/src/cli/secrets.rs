@@ -182,6 +182,7 @@ pub(crate) struct Unlock {
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_field_names, reason = "fields are named as the flags are")]
 pub(crate) struct Password {
     /// The password as it is
     #[arg(long, value_name = "FILE")]

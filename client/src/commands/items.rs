@@ -76,7 +76,9 @@ pub(super) fn item(machine: &Machine, command: cli::Item) -> Result<(), Failure>
             let title = title.ok_or(Failure::NoAnswer { what: "the title", flag: "--title" })?;
             let content = changed(Content::new(Kind::Login, title), &changes)?;
             let made = device.create(vault.id, vec![content]).map_err(failure)?;
-            made.iter().for_each(|item| written(item, &out));
+            for item in &made {
+                written(item, &out);
+            }
         }
         cli::Item::Edit { vault, item, changes, out } => {
             let Item { id, vault, revision, content } = found(&mut device, &vault, &item)?;

@@ -178,16 +178,12 @@ pub(super) fn members(device: &Device, vault: Uuid, out: &Out) -> Result<(), Fai
 pub(super) fn to_be_changed(name: &str, vault: &Vault, items: &[Item], out: &Out) {
     let known: Vec<Value> = items.iter().map(|item| json!({ "id": item.id, "title": item.content.title })).collect();
     let told = json!({ "vault": vault.id, "rotated": true, "to_be_changed": known });
-    let mut text = format!("{name} is out of {:?}, which has a new key.", vault.name);
+    let mut lines = vec![format!("{name} is out of {:?}, which has a new key.", vault.name)];
     if !items.is_empty() {
-        text.push_str(&format!(
-            " What {name} has read is known to them: change these credentials where they are used."
-        ));
+        lines.push(format!("What {name} has read is known to them: change these credentials where they are used."));
     }
-    for item in items {
-        text.push_str(&format!("\n  {}  {}", item.id, item.content.title));
-    }
-    done(out, &text, &told);
+    lines.extend(items.iter().map(|item| format!("  {}  {}", item.id, item.content.title)));
+    done(out, &lines.join("\n"), &told);
 }
 
 /// The document, with what is hidden left out unless it was asked for.
@@ -206,18 +202,16 @@ fn document(content: &Content, show: bool) -> Value {
 }
 
 fn described(content: &Content, show: bool) -> String {
-    let mut text = content.title.clone();
+    let mut lines = vec![content.title.clone()];
     let value = |field: &Field| {
         if field.kind.hidden() && !show { HIDDEN.to_owned() } else { field.value.to_string() }
     };
-    for field in &content.fields {
-        text.push_str(&format!("\n  {}: {}", field.name, value(field)));
-    }
+    lines.extend(content.fields.iter().map(|field| format!("  {}: {}", field.name, value(field))));
     if !content.tags.is_empty() {
-        text.push_str(&format!("\n  tags: {}", content.tags.iter().cloned().collect::<Vec<_>>().join(", ")));
+        lines.push(format!("  tags: {}", content.tags.iter().cloned().collect::<Vec<_>>().join(", ")));
     }
     if !content.notes.is_empty() {
-        text.push_str(&format!("\n  notes: {}", if show { content.notes.as_str() } else { HIDDEN }));
+        lines.push(format!("  notes: {}", if show { content.notes.as_str() } else { HIDDEN }));
     }
-    text
+    lines.join("\n")
 }

@@ -190,7 +190,7 @@ fn directory() -> io::Result<PathBuf> {
         Ok(()) | Err(_) => {}
     }
     let found = fs::symlink_metadata(&path)?;
-    if found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0 {
+    if found.is_dir() && found.uid() == geteuid().as_raw() && found.mode().trailing_zeros() >= 6 {
         Ok(path)
     } else {
         let refused = format!("{} is not a directory of yours alone", path.display());

@@ -97,7 +97,7 @@ impl Device {
 
     /// What people call a vault: the title of the item that has its id. Its id, as long as there is none.
     pub fn vault_name(&self, vault: Uuid) -> Result<String, Failure> {
-        let item = self.find(self.replica.rows(), vault, vault)?;
+        let item = Self::find(self.replica.rows(), vault, vault)?;
         Ok(item.map_or_else(|| vault.to_string(), |item| item.content.title))
     }
 
@@ -129,7 +129,7 @@ impl Device {
     }
 
     /// An item as it stands here: the draft, or else what the box has.
-    fn find(&self, rows: Rows<'_>, vault: Uuid, id: Uuid) -> Result<Option<Item>, Failure> {
+    fn find(rows: Rows<'_>, vault: Uuid, id: Uuid) -> Result<Option<Item>, Failure> {
         let (base, draft) = (rows.get(Kind::Base, vault, id)?, rows.get(Kind::Draft, vault, id)?);
         Ok(standing(vault, id, base, draft))
     }
@@ -144,7 +144,6 @@ impl Device {
 
     /// Writes a draft on top of what stands.
     fn write(
-        &self,
         rows: Rows<'_>,
         vault: Uuid,
         id: Uuid,
@@ -226,7 +225,7 @@ impl Vaults for Device {
     }
 
     fn item(&mut self, vault: Uuid, item: Uuid) -> Result<Option<Item>, StoreError> {
-        Ok(self.find(self.replica.rows(), vault, item)?)
+        Ok(Self::find(self.replica.rows(), vault, item)?)
     }
 
     fn create(&mut self, vault: Uuid, contents: Vec<Content>) -> Result<Vec<Item>, StoreError> {
@@ -246,13 +245,13 @@ impl Vaults for Device {
     fn edit(&mut self, vault: Uuid, item: Uuid, expected_revision: u64, content: Content) -> Result<Item, StoreError> {
         self.writable(vault)?;
         check_size(&content)?;
-        let written = |rows: Rows<'_>| self.write(rows, vault, item, expected_revision, Some(&content));
+        let written = |rows: Rows<'_>| Self::write(rows, vault, item, expected_revision, Some(&content));
         let revision = self.replica.change(written)?;
         Ok(Item { id: item, vault, revision, content })
     }
 
     fn delete(&mut self, vault: Uuid, item: Uuid, expected_revision: u64) -> Result<(), StoreError> {
         self.writable(vault)?;
-        self.replica.change(|rows| self.write(rows, vault, item, expected_revision, None)).map(drop)
+        self.replica.change(|rows| Self::write(rows, vault, item, expected_revision, None)).map(drop)
     }
 }

@@ -168,7 +168,7 @@ impl Home {
             if metadata.uid() != nix::unistd::geteuid().as_raw() {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to somebody else"));
             }
-            if metadata.mode() & 0o077 == 0 {
+            if metadata.mode().trailing_zeros() >= 6 {
                 return Ok(());
             }
             fs::set_permissions(&self.directory, Permissions::from_mode(0o700))

@@ -86,7 +86,7 @@ pub fn pull(line: &Line<'_>, vault: &SecretVault) -> Result<News, Failure> {
     let conflicts = device.replica.change(|rows| {
         rows.put(Kind::Vault, id, Uuid::nil(), &state)?;
         rows.put(Kind::Chain, id, Uuid::nil(), &Chain::new(&proven.link, &proven.manifest))?;
-        let folded = proven.items.into_iter().map(|(item, base)| fold(line, rows, id, item, base));
+        let folded = proven.items.into_iter().map(|(item, base)| fold(line, rows, id, item, &base));
         Ok::<_, Failure>(folded.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     })?;
     Ok(News { received, conflicts })
@@ -100,15 +100,15 @@ fn told(line: &Line<'_>, id: Uuid, seen: u64) -> Result<Told, Failure> {
     for part in 0..MAX_PARTS {
         let changes: SecretChanges = line.get(&format!("/secrets/vaults/{id}/sync?since={since}"))?;
         for link in &changes.links {
-            let link = bytes(line, link)?;
-            let claim = Claim::read(id, &link).map_err(|fault| lie(line, id, fault.into()))?;
+            let shown = bytes(line, link)?;
+            let claim = Claim::read(id, &shown).map_err(|fault| lie(line, id, fault.into()))?;
             // A part begins before the one before it ended. What is shown twice in one part is not overlooked.
-            let is_known = places.get(&claim.sequence).is_some_and(|place| told.links[*place] == link);
+            let is_known = places.get(&claim.sequence).is_some_and(|place| told.links[*place] == shown);
             if part > 0 && is_known {
                 continue;
             }
             places.insert(claim.sequence, told.links.len());
-            told.links.push(link);
+            told.links.push(shown);
             told.claims.push(claim);
         }
         let last_item = changes.items.iter().map(|item| item.sequence).max();
@@ -218,7 +218,11 @@ fn prove(
     };
     let manifest = manifest.or_else(|fault| Err(explained(line, id, &signed, fault)?))?;
     let before = seen.map(|(_, manifest)| manifest.entries());
-    let findings = inspect(line, before, &manifest, &told.items)?;
+    let mut findings = inspect(line, before, &manifest, &told.items)?;
+    // That an item was deleted has to be delivered, too: else it would go on to be shown.
+    let deleted = manifest.entries().iter().filter(|(_, entry)| entry.content.is_none());
+    let news = deleted.filter(|(item, entry)| before.and_then(|before| before.get(item)) != Some(*entry));
+    findings.extend(news.filter(|(item, _)| !told.items.contains_key(item)).map(|(item, _)| Finding::Dropped(*item)));
     if !findings.is_empty() {
         return Err(Failure::Items { vault: line.device.vault_name(id)?, findings });
     }
@@ -228,18 +232,16 @@ fn prove(
         let Some(entry) = entry.filter(|entry| before.and_then(|before| before.get(&item)) != Some(entry)) else {
             continue;
         };
-        let Some(content) = open(line, keys, &told, entry)? else {
-            return Err(Failure::Items { vault: line.device.vault_name(id)?, findings: vec![Finding::Altered(item)] });
-        };
+        let content = open(line, id, keys, &told, entry)?;
         let SecretItem { key_generation, wrapped_key, changed_at, changed_by, .. } = told;
         let base = Base { revision: entry.revision, key_generation, wrapped_key, changed_at, changed_by, content };
         items.push((item, base));
     }
-    let link = newest.map(|newest| told.links[newest].clone()).unwrap_or_default();
+    let last = newest.map(|newest| told.links[newest].clone()).unwrap_or_default();
     let newest = manifest.generation();
     let writers = claims.iter().filter(|claim| signed.contains(&claim.writer) && claim.generation == newest);
     let writers = writers.map(|claim| claim.writer).collect();
-    Ok(Proven { link, manifest, items, writers })
+    Ok(Proven { link: last, manifest, items, writers })
 }
 
 fn writers(line: &Line<'_>, id: Uuid, accounts: &BTreeSet<Uuid>) -> Result<Vec<PublicIdentity>, Failure> {
@@ -295,20 +297,23 @@ fn entry(line: &Line<'_>, item: &SecretItem) -> Result<Entry, Failure> {
     Ok(Entry { revision: item.revision, content: content.map(|content| Sha256::digest(content).into()) })
 }
 
-/// Opens an item; nothing when it does not open, and so is not what was written.
+/// Opens an item; of a deleted one there is nothing. What does not open is not what was written.
 fn open(
     line: &Line<'_>,
+    vault: Uuid,
     keys: &[VaultKey],
     item: &SecretItem,
     entry: Entry,
-) -> Result<Option<Option<Content>>, Failure> {
-    let Some(sealed) = &item.content else { return Ok(Some(None)) };
+) -> Result<Option<Content>, Failure> {
+    let Some(sealed) = &item.content else { return Ok(None) };
     let (sealed, wrapped) = (bytes(line, sealed)?, bytes(line, &item.wrapped_key)?);
     let version = Version { revision: entry.revision, generation: item.generation };
     let key = keys.iter().find(|key| key.generation() == item.key_generation);
     let opened = key.and_then(|key| ItemKey::unwrap(key, item.id, &wrapped).ok());
-    let opened = opened.and_then(|key| key.open(version, &sealed).ok());
-    Ok(opened.map(|content| Some(read(&content))))
+    if let Some(content) = opened.and_then(|key| key.open(version, &sealed).ok()) {
+        return Ok(Some(read(&content)));
+    }
+    Err(Failure::Items { vault: line.device.vault_name(vault)?, findings: vec![Finding::Altered(item.id)] })
 }
 
 /// What an item says. A document that this client does not understand is shown as one that it must not write.
@@ -321,10 +326,10 @@ pub(super) fn read(content: &[u8]) -> Content {
 }
 
 /// Keeps an item as the box has it, and puts what was changed here on top of it. Returns the title of a copy, if it took one.
-fn fold(line: &Line<'_>, rows: Rows<'_>, vault: Uuid, id: Uuid, base: Base) -> Result<Option<String>, Failure> {
+fn fold(line: &Line<'_>, rows: Rows<'_>, vault: Uuid, id: Uuid, base: &Base) -> Result<Option<String>, Failure> {
     let before: Option<Base> = rows.get(Kind::Base, vault, id)?;
     let draft: Option<Draft> = rows.get(Kind::Draft, vault, id)?;
-    rows.put(Kind::Base, vault, id, &base)?;
+    rows.put(Kind::Base, vault, id, base)?;
     let Some(draft) = draft else { return Ok(None) };
     let (began, theirs) = (before.and_then(|before| before.content), base.content.as_ref());
     let Merged { item, copy } = if theirs.is_some_and(|theirs| theirs.format > FORMAT) {

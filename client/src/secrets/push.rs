@@ -88,8 +88,8 @@ impl<'a> Writer<'a> {
         let device = line.device;
         let keys = device.vault_keys(vault, &device.vault(vault)?)?;
         let chain: Option<Chain> = device.replica.rows().get(Kind::Chain, vault, Uuid::nil())?;
-        let (link, manifest) = chain.ok_or(DAMAGED)?.read()?;
-        Ok(Self { line, vault, keys, identity: device.identity()?, link, manifest })
+        let (last, manifest) = chain.ok_or(DAMAGED)?.read()?;
+        Ok(Self { line, vault, keys, identity: device.identity()?, link: last, manifest })
     }
 
     /// Sends a revision; nothing when somebody was faster.

@@ -104,7 +104,7 @@ pub(super) fn give_next_key(line: &Line<'_>, vault: Uuid) -> Result<bool, Failur
     let mut state = device.vault(vault)?;
     let mut writer = Writer::of(line, vault)?;
     let next = writer.keys.last().and_then(|key| key.next(&mut rng())).ok_or(DAMAGED)?;
-    let link = writer.manifest.write(Change::NewKey, &next, &writer.identity).map_err(|_| DAMAGED)?;
+    let change = writer.manifest.write(Change::NewKey, &next, &writer.identity).map_err(|_| DAMAGED)?;
     let own = encode(&next.wrap(&device.key, &mut rng())?);
     let mut keys = Vec::new();
     for member in &state.members {
@@ -123,7 +123,7 @@ pub(super) fn give_next_key(line: &Line<'_>, vault: Uuid) -> Result<bool, Failur
         base.key_generation = next.generation();
         items.push(SecretItemKey { id: *item, wrapped_key: base.wrapped_key.clone() });
     }
-    let body = RotateSecretVault { link: encode(&link), keys, items };
+    let body = RotateSecretVault { link: encode(&change), keys, items };
     let path = format!("/secrets/vaults/{vault}/keys");
     if line.send_if::<_, SecretVault>(Method::POST, &path, None, Some(&body))?.is_none() {
         return Ok(false);
@@ -132,7 +132,7 @@ pub(super) fn give_next_key(line: &Line<'_>, vault: Uuid) -> Result<bool, Failur
     state.needs_key = false;
     state.key_holders = state.members.iter().map(|member| member.user_id).collect();
     writer.keys.push(next);
-    writer.follow(link)?;
+    writer.follow(change)?;
     device.replica.change(|rows| {
         rows.put(Kind::Vault, vault, Uuid::nil(), &state)?;
         rows.put(Kind::Chain, vault, Uuid::nil(), &Chain::new(&writer.link, &writer.manifest))?;

@@ -90,17 +90,21 @@ impl Error {
             Self::Export(ExportError::Recipient(_) | ExportError::NoPassword)
             | Self::Generate(_)
             | Self::NoAnswer { .. }
-            | Self::Differ => 2,
-            Self::File { .. } | Self::Io { .. } | Self::Export(_) => 1,
+            | Self::Differ
+            | Self::Store(StoreError::Newer(_) | StoreError::TooLarge { .. }) => 2,
+            Self::File { .. }
+            | Self::Io { .. }
+            | Self::Export(_)
+            | Self::Store(StoreError::Io { .. } | StoreError::Other(_)) => 1,
             Self::Import(_) => 10,
             Self::Inject(error) => error.why.exit_code(),
             Self::Run(error) => error.exit_code(),
-            Self::Otp(_) | Self::Reference(_) | Self::Vault(_) => 9,
+            Self::Otp(_)
+            | Self::Reference(_)
+            | Self::Vault(_)
+            | Self::Store(StoreError::NoSuchVault(_) | StoreError::NoSuchItem(_)) => 9,
             Self::Store(StoreError::Locked) => 8,
-            Self::Store(StoreError::NoSuchVault(_) | StoreError::NoSuchItem(_)) => 9,
             Self::Store(StoreError::ReadOnly(_) | StoreError::Changed { .. }) => 7,
-            Self::Store(StoreError::Newer(_) | StoreError::TooLarge { .. }) => 2,
-            Self::Store(StoreError::Io { .. } | StoreError::Other(_)) => 1,
         }
     }
 }

@@ -48,7 +48,7 @@ impl Vault {
     /// under one id.
     pub(super) async fn write_down(&self, unlocked: Option<&Unlocked>, mut entry: Entry) {
         if let Some(unlocked) = unlocked {
-            entry.subject_id = Some(unlocked.vault_id);
+            entry.subject_id.get_or_insert(unlocked.vault_id);
             let row = entry.clone();
             let write = unlocked.store.database.write(move |transaction| audit::insert(transaction, &row));
             match timeout(WRITE_LIMIT, write).await {

@@ -266,6 +266,9 @@ fn a_protected_stick_is_refused_and_the_key_stays_where_it_was() {
     assert_eq!(found.copies(), [AT_HOME]);
 }
 
+/// What a power cut leaves, and whether the vault opens without the stick then.
+type Cut<'a> = (&'a str, &'a dyn Fn(&Path), bool);
+
 #[test]
 fn a_power_cut_anywhere_in_a_move_leaves_a_key_that_opens() {
     let copied = |root: &Path| {
@@ -282,7 +285,7 @@ fn a_power_cut_anywhere_in_a_move_leaves_a_key_that_opens() {
     };
     let half = |root: &Path| fs::write(root.join("stick/vault.keys.new"), "{").unwrap();
     // Behind the copy in the box, a move back looks like one to the stick behind its mark; behind the mark, like one without.
-    let cuts: [(&str, &dyn Fn(&Path), bool); 4] = [
+    let cuts: [Cut<'_>; 4] = [
         ("half of the copy", &half, true),
         ("the copy", &copied, true),
         ("the mark", &marked, true),

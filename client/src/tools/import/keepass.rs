@@ -110,10 +110,9 @@ fn tell(entry: &EntryRef<'_>, title: &str, losses: &mut Losses) {
     if entry.fields.values().any(|value| value.contains("{REF:")) {
         losses.add("what refers to another entry: kept as it is written", title);
     }
-    let is_automatic = entry
-        .autotype
-        .as_ref()
-        .is_some_and(|autotype| autotype.default_sequence.is_some() || !autotype.associations.is_empty());
+    let is_automatic = entry.autotype.as_ref().is_some_and(|autotype| {
+        autotype.default_sequence.as_ref().is_some_and(|keys| !keys.is_empty()) || !autotype.associations.is_empty()
+    });
     if is_automatic || entry.override_url.is_some() {
         losses.add("rules for typing by itself: not taken along", title);
     }

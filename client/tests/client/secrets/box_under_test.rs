@@ -38,9 +38,9 @@ impl BoxUnderTest {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let address = |line: String| Some(line.split_once("http://")?.1.split_once("/docs")?.0.to_owned());
-        let address = lines.filter_map(address).next().expect("the box starts");
+        let address = lines.find_map(address).expect("the box starts");
         let code = fs::read_to_string(directory.path().join("state/SETUP-CODE.txt")).unwrap();
         let creation = json!({
             "setup_code": code.lines().next(),

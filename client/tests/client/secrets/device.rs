@@ -50,7 +50,7 @@ impl Device {
         let [account, codes] = ["account", "codes"].map(|name| device.path(name));
         arguments.extend(["--account-password-file", account.to_str().unwrap()]);
         arguments.extend(["--codes-file", codes.to_str().unwrap()]);
-        device.ok(&device.login(name, url, &arguments), PASSWORD);
+        device.ok(&Self::login(name, url, &arguments), PASSWORD);
         assert_eq!(fs::metadata(codes).unwrap().permissions().mode() & 0o777, 0o600);
         device
     }
@@ -61,11 +61,11 @@ impl Device {
         device.file("secret-key", &first.code("Secret Key"));
         let secret_key = device.path("secret-key");
         let arguments = ["--device", called, "--secret-key-file", secret_key.to_str().unwrap()];
-        device.ok(&device.login(name, url, &arguments), PASSWORD);
+        device.ok(&Self::login(name, url, &arguments), PASSWORD);
         device
     }
 
-    pub(super) fn login<'a>(&self, name: &'a str, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    pub(super) fn login<'a>(name: &'a str, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         [&["login", url, "--name", name, "--password-file", "-"][..], more].concat()
     }
 

@@ -28,14 +28,14 @@ fn who_has_lost_the_password_or_the_secret_key_gets_in_by_the_recovery_key() {
     let lost = Device::new();
     let codes = lost.path("codes");
     let first_time = ["--first-time", "--account-password-file", &account, "--codes-file", again.to_str().unwrap()];
-    let ended = lost.run(&lost.login("grace", &url, &first_time), PASSWORD);
+    let ended = lost.run(&Device::login("grace", &url, &first_time), PASSWORD);
     assert_eq!(ended.code, Some(7), "{ended:?}");
     let recovery = lost.file("recovery", &desk.code("Recovery key"));
     let wrong = lost.file("wrong", "R1-0000-0000-0000-0000-0000-0000-0000");
     let recover = |key: &str, password: &str| {
         let more = ["--recover", "--memory", "64", "--account-password-file", &account, "--recovery-key-file", key];
         let codes = ["--codes-file", codes.to_str().unwrap()];
-        lost.run(&lost.login("grace", &url, &[&more[..], &codes].concat()), password)
+        lost.run(&Device::login("grace", &url, &[&more[..], &codes].concat()), password)
     };
     assert_eq!(recover(&wrong, OTHER).code, Some(2));
     assert_eq!(recover(&recovery, ACCOUNT_PASSWORD).code, Some(2), "the box knows that one");

@@ -34,12 +34,13 @@ fn a_kill_while_it_is_written_leaves_the_old_or_the_new() {
     let file = desk.file("next", &value(0));
     desk.ok(&["item", "edit", "Home", "Big", "--secret-file", &format!("password={file}")], "");
     let whole = started.elapsed();
-    let (mut current, mut kills) = (value(0), [0, 0]);
+    // Each cut tells whether the next one has to come earlier or later: soon all are about the moment that decides.
+    let (mut current, mut kills, mut cut) = (value(0), [0, 0], whole);
     for number in 1..=30_u32 {
         let next = value(number as usize);
         let file = desk.file("next", &next);
         let mut child = desk.start(&["item", "edit", "Home", "Big", "--secret-file", &format!("password={file}")]);
-        let (started, cut) = (Instant::now(), whole * number / 25);
+        let started = Instant::now();
         while started.elapsed() < cut && child.try_wait().unwrap().is_none() {
             std::hint::spin_loop();
         }
@@ -48,6 +49,7 @@ fn a_kill_while_it_is_written_leaves_the_old_or_the_new() {
         let found = desk.get("Home/Big/password");
         assert!(found == current || found == next, "after {cut:?} neither the old nor the new: {} bytes", found.len());
         kills[usize::from(found == next)] += 1;
+        cut = if found == next { cut * 9 / 10 } else { cut * 11 / 10 };
         current = found;
     }
     assert!(kills[0] > 0 && kills[1] > 0, "{kills:?} before and after: the cuts were not in between");
