@@ -110,8 +110,11 @@ fn tell(entry: &EntryRef<'_>, title: &str, losses: &mut Losses) {
     if entry.fields.values().any(|value| value.contains("{REF:")) {
         losses.add("what refers to another entry: kept as it is written", title);
     }
+    // Programs write empty rules, which say nothing.
+    let says = |text: &str| !text.is_empty();
     let is_automatic = entry.autotype.as_ref().is_some_and(|autotype| {
-        autotype.default_sequence.as_ref().is_some_and(|keys| !keys.is_empty()) || !autotype.associations.is_empty()
+        autotype.default_sequence.as_deref().is_some_and(says)
+            || autotype.associations.iter().any(|rule| says(&rule.window) || says(&rule.sequence))
     });
     if is_automatic || entry.override_url.is_some() {
         losses.add("rules for typing by itself: not taken along", title);
