@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use super::{audit, settings, webhooks};
-use crate::storage::database::DatabaseError;
+use crate::storage::database::{self, DatabaseError};
 
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
@@ -73,7 +73,7 @@ pub(crate) fn is_current(connection: &Connection) -> Result<bool, DatabaseError>
 
 /// The number of the schema that a database has, and of the one that this program writes.
 fn versions(connection: &Connection) -> Result<(usize, usize), DatabaseError> {
-    let number: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let number = database::user_version(connection)?;
     let pending = i64::from(MIGRATIONS.pending_migrations(connection).map_err(of_migration)?);
     let unknown = |_| DatabaseError::Value("schema version");
     Ok((usize::try_from(number).map_err(unknown)?, usize::try_from(number + pending).map_err(unknown)?))

@@ -320,6 +320,11 @@ pub(crate) fn copy(connection: &Connection, path: &Path) -> Result<(), DatabaseE
     if whole == StepResult::Done { Ok(()) } else { Err(DatabaseError::Busy) }
 }
 
+/// The number that whoever made the schema has left in the file.
+pub(crate) fn user_version(connection: &Connection) -> Result<i64, DatabaseError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
 /// How large a database is, and how much of it is free, in bytes.
 pub(crate) fn size(connection: &Connection) -> Result<(u64, u64), DatabaseError> {
     let value = |pragma| -> Result<u64, DatabaseError> {
