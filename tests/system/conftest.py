@@ -183,28 +183,26 @@ def _new_parts(evidence: Path, *, registrar_ca: bytes | None = None) -> Parts:
     return parts
 
 
-@pytest.fixture(scope="session")
-def box() -> Iterator[Box]:
-    """The one with a cable. The last test of its story switches it off."""
-    evidence = _EVIDENCE / "cable"
+def _cabled_box(name: str) -> Iterator[Box]:
+    evidence = _EVIDENCE / name
     box = Box(_new_parts(evidence), evidence)
     box.switch_on()
     yield box
     if box.machine.is_running():
         box.machine.save_journal()
         box.cut_power()
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[Box]:
+    """The one with a cable. The last test of its story switches it off."""
+    yield from _cabled_box("cable")
 
 
 @pytest.fixture(scope="session")
 def losing_box() -> Iterator[Box]:
     """The one that loses things. The last test of its story leaves it as it was when it was new."""
-    evidence = _EVIDENCE / "losses"
-    box = Box(_new_parts(evidence), evidence)
-    box.switch_on()
-    yield box
-    if box.machine.is_running():
-        box.machine.save_journal()
-        box.cut_power()
+    yield from _cabled_box("losses")
 
 
 def _wireless_box(name: str, *, laptop: bool) -> Iterator[WirelessBox]:
