@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Work on sealed files, through the running daemon: seal what is not sealed, give it other keys, look whether it opens.
     Encrypt(Encrypt),
+    /// Print the health document of the running daemon, as `GET /health` answers it.
+    Health(HealthOptions),
     /// Run the hook programs for the event on standard input. For systemd: see coffer-hooks@.service.
     RunHooks(RunHooks),
 }
@@ -192,15 +194,29 @@ pub(crate) struct RunHooks {
     pub(crate) directory: PathBuf,
 }
 
-/// Which daemon, and what it is to do.
+/// Which daemon is asked.
 #[derive(Args)]
-pub(crate) struct Encrypt {
+pub(crate) struct RunningDaemon {
     /// The directory that the daemon was started with.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Where its control socket lies.
     #[arg(long, value_name = "PATH", default_value = "/run/coffer/control.sock")]
     control_socket: PathBuf,
+}
+
+/// Whose health it is.
+#[derive(Args)]
+pub(crate) struct HealthOptions {
+    #[command(flatten)]
+    pub(crate) daemon: RunningDaemon,
+}
+
+/// Which daemon, and what it is to do.
+#[derive(Args)]
+pub(crate) struct Encrypt {
+    #[command(flatten)]
+    pub(crate) daemon: RunningDaemon,
     #[command(subcommand)]
     pub(crate) command: EncryptCommand,
 }
@@ -247,7 +263,7 @@ pub(crate) struct JobOptions {
     pub(crate) bytes_per_s: Option<u64>,
 }
 
-impl Encrypt {
+impl RunningDaemon {
     /// Where the control socket lies.
     pub(crate) fn control_socket(&self) -> PathBuf {
         match &self.state {

@@ -2,9 +2,8 @@
 //! came of it.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use coffer_api::{BeginSealingJob, SealingJob, SealingJobKind, SealingJobState};
@@ -13,14 +12,12 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::cli::{Encrypt, EncryptCommand, JobOptions};
+use crate::control::exchange;
 use crate::exit::Failure;
 use crate::passphrase;
 
 /// How often progress is asked for.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Most that a reply may hold.
-const MAX_REPLY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Kinds that say that something is wrong.
 const WRONG: [&str; 6] = ["ambiguous", "wrong_key", "corrupt", "missing", "orphan", "failed"];
@@ -28,7 +25,7 @@ const WRONG: [&str; 6] = ["ambiguous", "wrong_key", "corrupt", "missing", "orpha
 /// Does what the command line says.
 #[expect(clippy::print_stdout, reason = "its result is what this command is for")]
 pub(crate) fn run(options: &Encrypt) -> Result<(), Failure> {
-    let socket = options.control_socket();
+    let socket = options.daemon.control_socket();
     let (kind, options, directory) = match &options.command {
         EncryptCommand::Audit(options) => (SealingJobKind::Audit, options, None),
         EncryptCommand::Files(options) => (SealingJobKind::Files, options, None),
@@ -48,9 +45,9 @@ pub(crate) fn run(options: &Encrypt) -> Result<(), Failure> {
         EncryptCommand::RotateRoot => {
             let master_password = passphrase::read_secret().map_err(Failure::Runtime)?;
             let quoted = serde_json::to_string(master_password.as_str()).map(Zeroizing::new);
-            let quoted = quoted.map_err(|error| Failure::Sealing(error.to_string()))?;
+            let quoted = quoted.map_err(|error| Failure::Daemon(error.to_string()))?;
             let body = Zeroizing::new(format!("{{\"master_password\":{}}}", quoted.as_str()));
-            exchange(&socket, "POST", "/encryption/root-key", &body)?;
+            exchange(&socket, "POST", "/api/v1/encryption/root-key", &body)?;
             println!("Every key is wrapped under another root key. Copies of the old vault.keys open no sealed file.");
             return Ok(());
         }
@@ -71,7 +68,7 @@ pub(crate) fn run(options: &Encrypt) -> Result<(), Failure> {
         let _ = writeln!(std::io::stderr());
     }
     if json {
-        println!("{}", serde_json::to_string(&job).map_err(|error| Failure::Sealing(error.to_string()))?);
+        println!("{}", serde_json::to_string(&job).map_err(|error| Failure::Daemon(error.to_string()))?);
     } else {
         println!("{}", summary(&job.counts, job.done));
         for finding in &job.findings {
@@ -81,10 +78,10 @@ pub(crate) fn run(options: &Encrypt) -> Result<(), Failure> {
     let wrong: u64 = WRONG.iter().filter_map(|kind| job.counts.get(*kind)).sum();
     match (job.state, wrong) {
         (SealingJobState::Cancelled, _) => {
-            Err(Failure::Sealing("somebody stopped it; what was done stays done".to_owned()))
+            Err(Failure::Daemon("somebody stopped it; what was done stays done".to_owned()))
         }
         (_, 0) => Ok(()),
-        (_, wrong) => Err(Failure::Sealing(format!("{wrong} need attention: see above"))),
+        (_, wrong) => Err(Failure::Daemon(format!("{wrong} need attention: see above"))),
     }
 }
 
@@ -94,39 +91,10 @@ fn summary(counts: &BTreeMap<String, u64>, done: u64) -> String {
 }
 
 fn call<B: Serialize>(socket: &Path, method: &str, path: &str, body: Option<&B>) -> Result<Vec<u8>, Failure> {
-    let body = body.map(serde_json::to_string).transpose().map_err(|error| Failure::Sealing(error.to_string()))?;
-    exchange(socket, method, path, body.as_deref().unwrap_or_default())
+    let body = body.map(serde_json::to_string).transpose().map_err(|error| Failure::Daemon(error.to_string()))?;
+    exchange(socket, method, &format!("/api/v1{path}"), body.as_deref().unwrap_or_default())
 }
 
 fn reply<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|_| Failure::Sealing("the daemon is of another version".to_owned()))
-}
-
-/// One request on a connection of its own. A refusal is what its problem says.
-fn exchange(socket: &Path, method: &str, path: &str, body: &str) -> Result<Vec<u8>, Failure> {
-    let unreachable = |cause| {
-        let socket: PathBuf = socket.to_owned();
-        Failure::Sealing(format!("no daemon answers on {}: {cause}", socket.display()))
-    };
-    let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
-    let head = format!(
-        "{method} /api/v1{path} HTTP/1.1\r\nhost: cofferd\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).map_err(unreachable)?;
-    let mut reply = Vec::new();
-    stream.take(MAX_REPLY_BYTES).read_to_end(&mut reply).map_err(unreachable)?;
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut parsed = httparse::Response::new(&mut headers);
-    let Ok(httparse::Status::Complete(start)) = parsed.parse(&reply) else {
-        return Err(Failure::Sealing("the daemon broke off".to_owned()));
-    };
-    let status = parsed.code.unwrap_or(0);
-    let body = reply.split_off(start);
-    if status < 400 {
-        return Ok(body);
-    }
-    let problem: Option<coffer_api::Problem> = serde_json::from_slice(&body).ok();
-    Err(Failure::Sealing(problem.map_or_else(|| format!("refused: {status}"), |problem| problem.detail)))
+    serde_json::from_slice(body).map_err(|_| Failure::Daemon("the daemon is of another version".to_owned()))
 }

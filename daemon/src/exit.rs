@@ -40,7 +40,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     GivenKey(#[from] GivenKeyRefusal),
     #[error("{0}")]
-    Sealing(String),
+    Daemon(String),
     #[error("{0}")]
     Hooks(#[from] HooksError),
     #[error("the box was reset. Start cofferd again: it begins as a new one.")]
@@ -61,7 +61,7 @@ impl Failure {
             Self::Runtime(_) => 70,
             Self::Namespace(_) => 71,
             Self::Directory { .. } | Self::MountPoint(_) => 73,
-            Self::Lost { .. } | Self::Sealing(_) => 74,
+            Self::Lost { .. } | Self::Daemon(_) => 74,
             Self::AlreadyRunning(_) => 75,
             Self::Reset => 76,
             Self::Hooks(_) => 77,

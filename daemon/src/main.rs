@@ -4,6 +4,7 @@ mod addon;
 mod app;
 mod check;
 mod cli;
+mod control;
 mod encrypt;
 mod exit;
 mod export;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options.vault, options.secrets.as_deref()),
         Command::Export(options) => export::run(options),
         Command::Encrypt(options) => encrypt::run(options),
+        Command::Health(options) => control::print_health(options),
         Command::RunHooks(options) => hooks::run(&options.directory).map_err(Failure::Runtime),
     };
     match result {

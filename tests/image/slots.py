@@ -361,7 +361,7 @@ def _gate(
 ) -> tuple[int, bool, str]:
     """Status, whether it restarted the box, and what it said."""
     (box.root / "health").write_text(document)
-    box.program("busybox", f"cat {box.root / 'health'}")
+    box.program("cofferd", f"cat {box.root / 'health'}")
     restarted = box.root / "restarted"
     restarted.unlink(missing_ok=True)
     box.program("systemctl", f'if [ "$1" = reboot ]; then touch {restarted}; else echo 6f1d; fi')
@@ -372,7 +372,7 @@ def _gate(
         "COFFER_SLOT_PAUSE_S": "0.2", "COFFER_SLOT_IMAGE_FILE": str(box.root / "os-release"),
     }  # fmt: skip
     if cut_off:
-        box.program("busybox", "kill -9 0")
+        box.program("cofferd", "kill -9 0")
     done = subprocess.run([_GATE], env=environment, text=True, capture_output=True, check=False, start_new_session=True)
     return done.returncode, restarted.exists(), done.stderr
 
