@@ -31,11 +31,10 @@ pub(crate) fn run(options: &Export) -> Result<(), Failure> {
     let mut vault = Offline::open(&options.vault, Some(&options.secrets))?;
     let unusable = |error: &dyn std::error::Error| Failure::Check(format!("the vault cannot be read: {error}"));
     let number = placed::count(&vault.connection).map_err(|error| unusable(&error))?;
-    let mut key = match secret {
-        Some(secret) => Some(count_writes(&mut vault, secret, number)?),
-        None => None,
-    };
+    // First, so that nothing is counted for a directory that cannot be used.
     make_top(&options.to).map_err(|cause| Failure::Directory { directory: options.to.clone(), cause })?;
+    let counted = secret.map(|secret| count_writes(&mut vault, secret, number)).transpose();
+    let mut key = counted.inspect_err(|_| drop(std::fs::remove_dir(&options.to)))?;
     let (mut exported, mut bytes, mut faults) = (0_u64, 0_u64, 0_u64);
     let listed = placed::each(&vault.connection, |file| match write_one(&vault, &options.to, file, key.as_mut()) {
         Ok(length) => (exported, bytes) = (exported + 1, bytes + length),

@@ -131,6 +131,8 @@ fn all_files_come_out_as_storm_cloud_seals_them_and_each_writing_is_counted_for_
         assert!(opened.collect::<BTreeMap<_, _>>() == expected);
     }
     assert_ne!(tree(&to("first")), tree(&to("second")), "another nonce each time");
+    let (code, _, complaint) = export(&daemon, &to("first"), &["--storm-cloud"], Some(&key));
+    assert_eq!(code, Some(73), "what is there is not written over, nor counted: {complaint}");
     let count = "print(db.execute(\"SELECT value FROM settings WHERE key LIKE 'v1_writes:%'\").fetchall())";
     assert_eq!(inside(&daemon, count).trim(), "[('8',)]");
     // Almost at the end of what a key may be used for.
