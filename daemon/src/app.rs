@@ -30,6 +30,7 @@ use crate::service::access::Privacy;
 use crate::service::accounts::Accounts;
 use crate::service::api_keys::ApiKeys;
 use crate::service::archives::Archives;
+use crate::service::attempts;
 use crate::service::audit::Context;
 use crate::service::audit_retention;
 use crate::service::bell::Bell;
@@ -404,7 +405,7 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
 fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &Reactions) -> Vec<Chore> {
     let uploads = Arc::clone(uploads);
     let (thumbnails_bell, search_bell) = (reactions.thumbnails_bell.clone(), reactions.search_bell.clone());
-    let auditor = common.auditor();
+    let (auditor, guards) = (common.auditor(), common.guards());
     let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
     let hook_programs = Arc::clone(&reactions.hook_programs);
     let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
@@ -415,6 +416,7 @@ fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &
         chore(move |lease| sweep::sweep(lease, sweeps.clone())),
         chore(move |lease| sealing::report_faults(lease, faults.clone())),
         chore(move |lease| sealing_jobs::keep(lease, sealing_jobs.clone(), sealing_bell.clone())),
+        chore(move |lease| attempts::keep(lease, Arc::clone(&guards))),
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
         chore(move |lease| trash::keep(lease, trash.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),

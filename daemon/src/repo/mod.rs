@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod api_keys;
+pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod blobs;

@@ -31,6 +31,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0015_srp.sql")),
         M::up(include_str!("migrations/0016_secrets.sql")),
         M::up(include_str!("migrations/0017_quarantine.sql")),
+        M::up(include_str!("migrations/0018_attempts.sql")),
     ])
 });
 

@@ -70,13 +70,13 @@ pub(crate) struct Accounts {
     vault: Arc<Vault>,
     common: Common,
     hasher: Arc<Hasher>,
-    registrations: Attempts,
+    registrations: Arc<Attempts>,
 }
 
 impl Accounts {
     /// For that vault.
     pub(crate) fn new(vault: Arc<Vault>, common: Common, hasher: Arc<Hasher>) -> Self {
-        let registrations = Attempts::new(Arc::clone(&common.clock), FREE_REGISTRATIONS);
+        let registrations = Attempts::new(&common, "registration", FREE_REGISTRATIONS);
         Self { vault, common, hasher, registrations }
     }
 

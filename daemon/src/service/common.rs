@@ -1,7 +1,8 @@
-//! What every service needs: time, identifiers, the audit, and whoever reacts to events.
+//! What every service needs: time, identifiers, the audit, counted attempts, and whoever reacts to events.
 
 use std::sync::Arc;
 
+use super::attempts::Guards;
 use super::audit::Auditor;
 use super::events::EventBus;
 use crate::model::clock::{Ids, SharedClock};
@@ -13,6 +14,7 @@ pub(crate) struct Common {
     pub(super) ids: Arc<Ids>,
     pub(super) events: Arc<EventBus>,
     pub(super) auditor: Auditor,
+    pub(super) guards: Arc<Guards>,
 }
 
 impl Common {
@@ -20,7 +22,12 @@ impl Common {
     pub(crate) fn new(clock: SharedClock, events: EventBus) -> Self {
         let ids = Arc::new(Ids::new(Arc::clone(&clock)));
         let auditor = Auditor::new(Arc::clone(&clock), Arc::clone(&ids));
-        Self { clock, ids, events: Arc::new(events), auditor }
+        Self { clock, ids, events: Arc::new(events), auditor, guards: Arc::default() }
+    }
+
+    /// Everything at which attempts are counted.
+    pub(crate) fn guards(&self) -> Arc<Guards> {
+        Arc::clone(&self.guards)
     }
 
     /// Reads and writes the audit log.

@@ -4,7 +4,7 @@ pub(crate) mod access;
 pub(crate) mod accounts;
 pub(crate) mod api_keys;
 pub(crate) mod archives;
-mod attempts;
+pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod audit_retention;
 mod authentication;

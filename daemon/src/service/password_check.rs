@@ -17,14 +17,14 @@ const FREE: u32 = 3;
 /// Checks the caller's own password.
 pub(crate) struct PasswordCheck {
     hasher: Arc<Hasher>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     auditor: Auditor,
 }
 
 impl PasswordCheck {
     /// On that pool.
     pub(crate) fn new(common: &Common, hasher: Arc<Hasher>) -> Self {
-        Self { hasher, attempts: Attempts::new(Arc::clone(&common.clock), FREE), auditor: common.auditor() }
+        Self { hasher, attempts: Attempts::new(common, "own_password", FREE), auditor: common.auditor() }
     }
 
     /// Refuses a wrong password, and audits it.

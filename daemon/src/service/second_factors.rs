@@ -59,7 +59,7 @@ pub(crate) struct SecondFactors {
     pub(super) relying_party: RelyingParty,
     pub(super) registrations: Registrations,
     /// Of codes, by account.
-    guesses: Attempts,
+    guesses: Arc<Attempts>,
 }
 
 impl SecondFactors {
@@ -68,7 +68,7 @@ impl SecondFactors {
         Self {
             passwords,
             registrations: Registrations::new(Arc::clone(&common.clock)),
-            guesses: Attempts::new(Arc::clone(&common.clock), FREE_GUESSES),
+            guesses: Attempts::new(&common, "second_factor", FREE_GUESSES),
             relying_party,
             common,
         }

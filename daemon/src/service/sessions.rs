@@ -77,8 +77,8 @@ pub(crate) struct Sessions {
     pub(super) vault: Arc<Vault>,
     pub(super) common: Common,
     pub(super) hasher: Arc<Hasher>,
-    names: Attempts,
-    sources: Attempts,
+    names: Arc<Attempts>,
+    sources: Arc<Attempts>,
     /// Names with the sources that they have logged in from.
     homes: Mutex<LruCache<String, ()>>,
     pub(super) second_factors: Arc<SecondFactors>,
@@ -139,8 +139,8 @@ impl Sessions {
         second_factors: Arc<SecondFactors>,
     ) -> Self {
         Self {
-            names: Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_NAME),
-            sources: Attempts::new(Arc::clone(&common.clock), FREE_FOR_A_SOURCE),
+            names: Attempts::new(&common, "login_name", FREE_FOR_A_NAME),
+            sources: Attempts::new(&common, "login_source", FREE_FOR_A_SOURCE),
             homes: Mutex::new(LruCache::new(REMEMBERED_HOMES)),
             challenges: Challenges::new(Arc::clone(&common.clock), challenges::LIFETIME),
             handshakes: Challenges::new(Arc::clone(&common.clock), srp_login::LIFETIME),

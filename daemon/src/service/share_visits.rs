@@ -55,8 +55,8 @@ pub(crate) struct ShareVisits {
     vault: Arc<Vault>,
     pub(super) common: Common,
     hasher: Arc<Hasher>,
-    by_share: Attempts,
-    by_source: Attempts,
+    by_share: Arc<Attempts>,
+    by_source: Arc<Attempts>,
     downloads: Downloads<(Uuid, Option<IpAddr>)>,
     archives: Archives,
 }
@@ -115,8 +115,8 @@ pub(crate) struct SharedPage {
 impl ShareVisits {
     /// A service.
     pub(crate) fn new(vault: Arc<Vault>, common: Common, hasher: Arc<Hasher>) -> Self {
-        let attempts = || Attempts::new(Arc::clone(&common.clock), FREE);
-        let (by_share, by_source) = (attempts(), attempts());
+        let by_share = Attempts::new(&common, "share", FREE);
+        let by_source = Attempts::new(&common, "share_source", FREE);
         // With places of their own: strangers take none of those of people with an account.
         let archives = Archives::new(common.clone());
         Self { vault, common, hasher, by_share, by_source, downloads: Downloads::new(), archives }

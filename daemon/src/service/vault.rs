@@ -396,6 +396,7 @@ impl Vault {
                 if let Err(error) = self.take_given_key(&unlocked).await {
                     error!(error:% = error; "the given encryption key was not taken into the vault");
                 }
+                self.common.guards.remember(&unlocked.lease()?).await;
                 for chore in &self.chores {
                     tokio::spawn(chore(unlocked.lease()?));
                 }

@@ -274,6 +274,26 @@ fn wrong_credentials_look_the_same_and_are_slowed_down() {
 }
 
 #[test]
+fn a_restart_forgives_no_guess() {
+    let daemon = Daemon::locked();
+    daemon.unlock();
+    let guess = |daemon: &Daemon| daemon.post("/sessions", &json!({ "username": ADMIN, "password": "wrong password" }));
+    for _ in 0..4 {
+        guess(&daemon).expect_problem(401, "wrong_credentials");
+    }
+    guess(&daemon).expect_problem(429, "too_many_attempts");
+    let daemon = daemon.stop_and_restart();
+    daemon.unlock();
+    daemon.advance(Duration::from_secs(2));
+    guess(&daemon).expect_problem(401, "wrong_credentials");
+    let slowed = guess(&daemon);
+    assert_eq!(slowed.header("retry-after"), "4", "the count goes on");
+    daemon.advance(Duration::from_secs(4));
+    daemon.post("/sessions", &json!({ "username": ADMIN, "password": ADMIN_PASSWORD })).expect(201);
+    guess(&daemon).expect_problem(401, "wrong_credentials");
+}
+
+#[test]
 fn a_session_that_runs_is_not_touched_by_a_strangers_guesses() {
     let daemon = Daemon::unlocked();
     for _ in 0..6 {
