@@ -117,12 +117,17 @@ impl Secrets {
         Ok(SecretPeer { user_id, username: Some(user.username.as_str().to_owned()), public })
     }
 
-    /// Makes a vault with its first key.
+    /// Makes a vault with its first key. The same wish a second time is answered as the first.
     pub(crate) async fn create(&self, caller: &Caller, id: Uuid, key: Vec<u8>) -> Result<SecretVault, Error> {
         has_length("key", key.len(), &[104])?;
         let (user_id, now) = (caller.user.id, self.common.clock.now());
         let entry = self.entry(caller, "secret_vault.created", id);
-        self.write(caller, entry, move |scope| {
+        let work = move |scope: &Scope<'_>| {
+            if let Some(vault) = secrets::find_vault(scope, id)?
+                && secrets::keys(scope, id)?.first().is_some_and(|first| first.sealed == key)
+            {
+                return Ok((vault, false));
+            }
             if secrets::count_vaults(scope)? >= MAX_VAULTS {
                 return Err(Error::LimitReached { what: "secrets vaults", limit: MAX_VAULTS });
             }
@@ -131,9 +136,10 @@ impl Secrets {
                 other => other.into(),
             })?;
             secrets::put_key(scope, id, user_id, 1, &key)?;
-            secrets::find_vault(scope, id)?.ok_or(VAULT)
-        })
-        .await
+            Ok((secrets::find_vault(scope, id)?.ok_or(VAULT)?, true))
+        };
+        let (vault, _) = self.write_if(caller, entry, work, |(_, is_new)| *is_new).await?;
+        Ok(vault)
     }
 
     /// A page of the caller's vaults, and where the next one starts.
@@ -222,7 +228,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Gives a vault its next key: for exactly its members, with every item's key wrapped under it.
+    /// Gives a vault its next key: for exactly its members, with every item's key wrapped under it. The same wish a second
+    /// time is answered as the first.
     pub(crate) async fn rotate(&self, caller: &Caller, id: Uuid, rotation: Rotation) -> Result<SecretVault, Error> {
         for (_, sealed) in &rotation.keys {
             has_length("keys", sealed.len(), &[104, 237])?;
@@ -234,6 +241,10 @@ impl Secrets {
         let entry = self.entry(caller, "secret_vault.key_replaced", id);
         let work = move |scope: &Scope<'_>| {
             let vault = secrets::find_vault(scope, id)?.ok_or(VAULT)?;
+            if vault.sequence > 0 && secrets::links_from(scope, id, vault.sequence, 1)?.first() == Some(&rotation.link)
+            {
+                return Ok((vault, false));
+            }
             let claim = next_link(scope, &vault, &rotation.link, user_id)?.ok_or(Error::PreconditionFailed)?;
             let generation = vault.generation.saturating_add(1);
             if (claim.change, claim.generation) != (Change::NewKey, generation) {
@@ -257,9 +268,9 @@ impl Secrets {
                 return Err(Error::field("items", "the key of every item is wrapped anew"));
             }
             secrets::append_link(scope, id, claim.sequence, &rotation.link)?;
-            secrets::find_vault(scope, id)?.ok_or(VAULT)
+            Ok((secrets::find_vault(scope, id)?.ok_or(VAULT)?, true))
         };
-        let vault = self.write(caller, entry, work).await?;
+        let (vault, _) = self.write_if(caller, entry, work, |(_, is_new)| *is_new).await?;
         self.tell(id, vault.sequence);
         Ok(vault)
     }
