@@ -11,7 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.box import Box, fresh_box
-from bench.measurements import Line, health_beside_bad_logins, known_and_unknown_names
+from bench.measurements import (
+    Line,
+    health_beside_bad_logins,
+    known_and_unknown_names,
+    known_and_unknown_names_by_srp,
+)
 from bench.sealed import sealed_contents
 from bench.search import search_among_many
 from bench.throughput import large_contents, memory_of_large_contents, one_large_folder
@@ -26,11 +31,12 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=500, help="logins by known and by unknown names, each (500)")
     parser.add_argument("--files", type=int, default=100_000, help="files to search among, and in one folder (100000)")
     parser.add_argument("--mebibytes", type=int, default=1024, help="size of a large content (1024); memory: four times")
-    parser.add_argument("--only", choices=["health", "names", "contents", "sealed", "memory", "folder", "search"], help="one of the measurements")
+    parser.add_argument("--only", choices=["health", "names", "srp", "contents", "sealed", "memory", "folder", "search"], help="one of the measurements")
     given = parser.parse_args()
     measurements: dict[str, Measurement] = {
         "health": health_beside_bad_logins,
         "names": partial(known_and_unknown_names, tries=given.tries),
+        "srp": partial(known_and_unknown_names_by_srp, tries=given.tries),
         "contents": partial(large_contents, mebibytes=given.mebibytes),
         "sealed": partial(sealed_contents, mebibytes=given.mebibytes),
         "memory": partial(memory_of_large_contents, mebibytes=4 * given.mebibytes),

@@ -17,6 +17,8 @@ from typing import Any
 
 MASTER_PASSWORD = "violet kettle orbit"
 ADMIN, ADMIN_PASSWORD = "ada_", "amber canoe thirteen"
+# Of everybody else.
+PASSWORD = "quiet marble lantern"
 LIMIT_S = 120.0
 
 
@@ -92,7 +94,7 @@ class Box:
         """Makes accounts that may log in. Each costs one hash."""
         with self.client() as client:
             for name in names:
-                body = {"username": name, "password": "quiet marble lantern"}
+                body = {"username": name, "password": PASSWORD}
                 client.call("POST", "/api/v1/users", body, self.token).expect(HTTPStatus.CREATED)
 
 

@@ -5,20 +5,23 @@ None fails on a number; a target stands beside the number, with whether it was m
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import os
 import random
 import statistics
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
-from bench.box import Box, Unexpected
+from bench.box import PASSWORD, Box, Client, Unexpected
 
 # A look so often, whatever the one before took: a box that is slow for a moment is not asked less in that moment.
 LOOK_INTERVAL_S = 0.005
@@ -29,6 +32,8 @@ HEALTH_TARGET_MS = 50.0
 # The daemon hears so many wrong passwords for one name before it slows down.
 TRIES_OF_ONE_NAME = 3
 RATIO_TARGET = 0.10
+# A number of the larger group.
+SRP_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -87,25 +92,70 @@ def known_and_unknown_names(box: Box, tries: int) -> Iterator[Line]:
     """
     numbers = range(math.ceil(tries / TRIES_OF_ONE_NAME))
     box.accounts([f"known_{number:04}" for number in numbers])
+
+    def guess(client: Client, name: str, source: str) -> None:
+        body = {"username": name, "password": "not the password"}
+        client.call("POST", "/api/v1/sessions", body, source=source).expect(HTTPStatus.UNAUTHORIZED)
+
+    yield from _known_beside_unknown(box, "wrong password", tries, guess)
+
+
+def known_and_unknown_names_by_srp(box: Box, tries: int) -> Iterator[Line]:
+    """The same of a login that does not send the password, both of its calls."""
+    numbers = range(math.ceil(tries / TRIES_OF_ONE_NAME))
+    names = [f"known_{number:04}" for number in numbers]
+    box.accounts(names)
+    with box.client() as client:
+        for name in names:
+            _enrol(client, name)
+
+    def guess(client: Client, name: str, source: str) -> None:
+        body = {"username": name, "client_public": _base64(b"\x00" + os.urandom(SRP_BYTES - 1))}
+        started = client.call("POST", "/api/v1/auth/srp/start", body, source=source).expect(HTTPStatus.OK)
+        body = {"handshake": started["handshake"], "client_proof": _base64(os.urandom(32))}
+        client.call("POST", "/api/v1/auth/srp/finish", body, source=source).expect(HTTPStatus.UNAUTHORIZED)
+
+    yield from _known_beside_unknown(box, "wrong proof", tries, guess)
+
+
+def _known_beside_unknown(
+    box: Box, what: str, tries: int, guess: Callable[[Client, str, str], None]
+) -> Iterator[Line]:
+    """Names that are there are called `known_` and a number."""
+    numbers = range(math.ceil(tries / TRIES_OF_ONE_NAME))
     names = {kind: [f"{kind}_{number:04}" for number in numbers] for kind in ("known", "other")}
     order = [(kind, name) for kind in names for name in (names[kind] * TRIES_OF_ONE_NAME)[:tries]]
     random.shuffle(order)
     times: dict[str, list[float]] = {kind: [] for kind in names}
     with box.client() as client:
         for number, (kind, name) in enumerate(order):
-            body = {"username": name, "password": "not the password"}
-            source = f"172.16.{number >> 8}.{number & 255}"
             started = time.perf_counter()
-            reply = client.call("POST", "/api/v1/sessions", body, source=source)
+            guess(client, name, f"172.16.{number >> 8}.{number & 255}")
             times[kind].append((time.perf_counter() - started) * 1000)
-            reply.expect(HTTPStatus.UNAUTHORIZED)
     known, unknown = _mean(times["known"]), _mean(times["other"])
     ratio = known.mean / unknown.mean
     error = ratio * math.hypot(known.error / known.mean, unknown.error / unknown.mean)
-    yield Line(f"wrong password, known name, {tries} tries", str(known))
+    yield Line(f"{what}, known name, {tries} tries", str(known))
     target = f"target within {RATIO_TARGET:.0%} {_verdict(abs(ratio - 1) <= RATIO_TARGET)}"
     comparison = f"known / unknown {ratio:.3f} ± {error:.3f}; {target}"
-    yield Line(f"wrong password, unknown name, {tries} tries", str(unknown), comparison)
+    yield Line(f"{what}, unknown name, {tries} tries", str(unknown), comparison)
+
+
+def _enrol(client: Client, name: str) -> None:
+    """Any number is the verifier of somebody, whom nobody knows here."""
+    body = {"username": name, "password": PASSWORD}
+    token = client.call("POST", "/api/v1/sessions", body).expect(HTTPStatus.CREATED)["access_token"]
+    # 256 MiB, three passes, four lanes, three salts (docs/secrets.md).
+    parameters = struct.pack(">III", 256 * 1024, 3, 4) + os.urandom(48)
+    body = {
+        "password": PASSWORD, "group_bits": SRP_BYTES * 8, "salt": _base64(os.urandom(16)), "only": False,
+        "verifier": _base64(b"\x00" + os.urandom(SRP_BYTES - 1)), "parameters": _base64(parameters),
+    }  # fmt: skip
+    client.call("PUT", "/api/v1/auth/srp/verifier", body, token).expect(HTTPStatus.OK)
+
+
+def _base64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
 
 def _look(box: Box, path: str, token: str) -> Quantiles:

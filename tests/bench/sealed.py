@@ -9,11 +9,10 @@ import re
 import statistics
 import subprocess
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from bench.box import Box, Unexpected
 from bench.measurements import Line
-from bench.throughput import ROUNDS, _content, _download, _timed, _upload
+from bench.throughput import ROUNDS, _content, _download, _timed, _upload, set_sealing
 
 # What a chunk of a sealed file holds.
 CHUNK_BYTES = 16_384
@@ -21,16 +20,12 @@ CHUNK_BYTES = 16_384
 
 def sealed_contents(box: Box, mebibytes: int) -> Iterator[Line]:
     """One content of that size, in and out, sealed and not."""
-    with _content(box.root, mebibytes) as source, box.client() as client:
-
-        def switch(mode: str) -> None:
-            client.call("PUT", "/api/v1/encryption", {"mode": mode}, box.token).expect(HTTPStatus.NO_CONTENT)
-
+    with _content(box.root, mebibytes) as source:
         _upload(box, source, "warm")
         speeds: dict[str, list[float]] = {}
         for number in range(ROUNDS):
             for mode, way in (("off", "plain"), ("server", "sealed")):
-                switch(mode)
+                set_sealing(box, mode)
                 names = [f"{way}{number}"]
                 speeds.setdefault(f"{way} up", []).append(
                     mebibytes / _timed(lambda n=names, s=source: n.append(_upload(box, s, n[0])))
