@@ -18,7 +18,7 @@ _GIB = 1024**3
 
 
 def problems(box: Box) -> set[str]:
-    return {problem["code"] for problem in ask_on_the_box(box, "/api/v1/device/problems")["items"]}
+    return {problem["code"] for problem in ask_on_the_box(box, "/api/v1/device/problems")["problems"]}
 
 
 def wait_for_state(box: Box, state: str) -> None:
