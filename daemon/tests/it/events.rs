@@ -98,7 +98,7 @@ impl Follower {
         let start = Instant::now();
         while !self.ended.load(Ordering::SeqCst) {
             assert!(start.elapsed() < limit, "the stream goes on: {}", self.text());
-            std::thread::yield_now();
+            crate::harness::pause();
         }
     }
 

@@ -74,7 +74,7 @@ fn wait_for_log(daemon: &mut Daemon, parts: &[&str]) -> String {
             return line.to_owned();
         }
         assert!(start.elapsed() < Duration::from_mins(1), "the log does not say {parts:?}: {log}");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
 }
 

@@ -40,7 +40,7 @@ fn scrub(daemon: &Daemon) -> Value {
             return scrub;
         }
         assert!(start.elapsed() < Duration::from_mins(1), "{scrub}");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
 }
 
@@ -150,7 +150,7 @@ fn a_round_goes_on_after_a_crash_and_begins_by_itself_after_a_month() {
                 return scrub;
             }
             assert!(start.elapsed() < Duration::from_mins(1), "{scrub}");
-            std::thread::yield_now();
+            crate::harness::pause();
         }
     };
     let first = finished(&daemon, &|scrub| scrub["id"] == begun["id"]);

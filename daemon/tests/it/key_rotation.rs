@@ -144,7 +144,7 @@ fn a_kill_between_the_key_file_and_the_key_table_leaves_all_readable() {
     let start = std::time::Instant::now();
     while std::fs::read(&key_file).unwrap() == old {
         assert!(start.elapsed() < Duration::from_mins(1), "the key file is not written");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
     let both = std::fs::read(&key_file).unwrap();
     daemon.kill();

@@ -52,7 +52,7 @@ fn until_found(daemon: &Daemon, query: &str, expected: &[&str]) {
             return;
         }
         assert!(start.elapsed() < LIMIT, "{query}: {names:?} instead of {expected:?}");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
 }
 

@@ -86,7 +86,7 @@ fn sealing_on_a_full_drive_says_so_loses_nothing_and_goes_on_when_there_is_room(
                 return job;
             }
             assert!(start.elapsed() < std::time::Duration::from_mins(1), "{job}");
-            std::thread::yield_now();
+            crate::harness::pause();
         }
     };
     let waiting = wait(&|job| job["waits_for"] == "storage_full");

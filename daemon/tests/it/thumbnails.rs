@@ -57,7 +57,7 @@ fn settled(daemon: &Daemon, id: &str) -> Value {
             return thumbnail;
         }
         assert!(start.elapsed() < LIMIT, "no small picture is made");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
 }
 
@@ -354,7 +354,7 @@ fn a_program_that_is_missing_is_named_and_tried_when_it_has_come() {
     let start = Instant::now();
     while settled(&daemon, &pdf) != ready() {
         assert!(start.elapsed() < LIMIT);
-        std::thread::yield_now();
+        crate::harness::pause();
     }
     assert_eq!(settled(&daemon, &film)["state"], "unsupported");
 }
@@ -368,7 +368,7 @@ fn a_program_that_hangs_and_forks_is_gone_when_the_vault_is_locked() {
     let start = Instant::now();
     while sleepers() < 2 {
         assert!(start.elapsed() < LIMIT, "the program was not started");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
     small(&daemon, &id, 300).expect_problem(404, "thumbnail_pending");
     daemon.post("/vault/lock", &json!({})).expect(200);

@@ -208,7 +208,7 @@ fn what_came_before_a_break_is_kept_and_what_is_behind_it_is_cut_off() {
     let start = Instant::now();
     while patch(&daemon, &upload, 2_345_678, b"").status == 423 {
         assert!(start.elapsed() < LIMIT, "the upload stays busy");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
     // A kill in the middle: what was saved on the way is there, what was written behind it is not.
     let stream = send(&daemon, 2_345_678, 25_000_000);
@@ -227,7 +227,7 @@ fn wait_until(daemon: &Daemon, upload: &str, least: usize) {
     let start = Instant::now();
     while offset(daemon, upload) < least {
         assert!(start.elapsed() < LIMIT, "the offset stays at {}", offset(daemon, upload));
-        std::thread::yield_now();
+        crate::harness::pause();
     }
 }
 
@@ -453,7 +453,7 @@ fn an_upload_that_nobody_goes_on_with_expires() {
     let start = Instant::now();
     while blobs(&daemon) != before + 1 {
         assert!(start.elapsed() < LIMIT, "the bytes of the expired upload stay");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
     assert_eq!(rows(&daemon, "action=upload.expired").len(), 1);
 }

@@ -87,7 +87,7 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < LIMIT, "not in time: {what}");
-        std::thread::yield_now();
+        crate::harness::pause();
     }
 }
 
