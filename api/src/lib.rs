@@ -79,8 +79,9 @@ pub use second_factors::{
 };
 pub use secret::SecretString;
 pub use secrets::{
-    CreateSecretVault, PutSecretItem, PutSecretMember, RotateSecretVault, SecretAccount, SecretChanges, SecretIdentity,
-    SecretItem, SecretItemKey, SecretMember, SecretMemberKey, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
+    CreateSecretHandout, CreateSecretVault, OpenSecretHandout, OpenedSecretHandout, PutSecretItem, PutSecretMember,
+    RotateSecretVault, SecretAccount, SecretChanges, SecretGroup, SecretHandout, SecretIdentity, SecretItem,
+    SecretItemKey, SecretMember, SecretMemberKey, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
 };
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::SecretString;
+
 /// What an account keeps here for its other devices.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +61,16 @@ pub struct CreateSecretVault {
     /// The vault's first key, wrapped under the account key; 104 bytes.
     #[schema(example = json!("AQEB".repeat(34) + "AQE"))]
     pub key: String,
+}
+
+/// The people of a group, for whoever is in it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SecretGroup {
+    /// Those who have keys, and can be shared with.
+    pub members: Vec<SecretIdentity>,
+    /// The names of those who have none yet.
+    #[schema(example = json!(["grace"]))]
+    pub without_keys: Vec<String>,
 }
 
 /// A secrets vault. Its name is in it, where this box cannot read it.
@@ -219,4 +231,61 @@ pub struct SecretChanges {
     pub items: Vec<SecretItem>,
     /// Whether there is more: ask again, from what came.
     pub more: bool,
+}
+
+/// A secret for somebody without an account, behind a one-time link.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreateSecretHandout {
+    /// Drawn by the client; part of the link.
+    pub id: Uuid,
+    /// SHA-256 of what a visitor shows.
+    #[schema(example = json!("AQEB".repeat(10) + "AQE"))]
+    pub access_hash: String,
+    /// Sealed for whoever has the link.
+    #[schema(example = json!("AQEB".repeat(110)))]
+    pub content: String,
+    /// How often it may be opened, 1 to 100.
+    #[schema(example = 1)]
+    pub views: u32,
+    /// Until when, within 30 days.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// A one-time link, as its maker sees it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SecretHandout {
+    /// Part of the link.
+    pub id: Uuid,
+    /// How often it may be opened.
+    #[schema(example = 1)]
+    pub views: u32,
+    /// How often still; at 0 nothing is left behind it.
+    #[schema(example = 1)]
+    pub views_left: u32,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Until when it is good.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// What a visitor of a one-time link shows.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OpenSecretHandout {
+    /// Derived from what stands behind the `#` of the link.
+    #[schema(value_type = String, example = json!("AQEB".repeat(10) + "AQE"))]
+    pub access_token: SecretString,
+}
+
+/// What a visitor of a one-time link is given. The view is used up.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OpenedSecretHandout {
+    /// Sealed; the link opens it.
+    #[schema(example = json!("AQEB".repeat(110)))]
+    pub content: String,
+    /// How often it can still be opened.
+    #[schema(example = 0)]
+    pub views_left: u32,
 }

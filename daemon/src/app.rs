@@ -49,6 +49,7 @@ use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::given_key::{self, GivenKey};
 use crate::service::groups::Groups;
+use crate::service::handouts::{self, Handouts};
 use crate::service::health::HealthCheck;
 use crate::service::hook_programs::HookPrograms;
 use crate::service::items::Items;
@@ -224,13 +225,15 @@ fn serve_with(
     let tags = Arc::new(Tags::new(common.clone()));
     let sessions = Sessions::new(Arc::clone(vault), common.clone(), Arc::clone(&hasher), Arc::clone(&second_factors));
     let sessions = Arc::new(sessions);
+    let secrets = Arc::new(Secrets::new(common.clone()));
     let event_streams = Arc::new(EventStreams::new(common.clone(), reactions.feed, Arc::clone(&sessions)));
     let observatory =
         Observatory::new(common.clone(), Arc::clone(vault), Arc::clone(&event_streams), reactions.event_tally);
     Services {
         second_factors,
         srp_verifiers,
-        secrets: Arc::new(Secrets::new(common.clone())),
+        handouts: Arc::new(Handouts::new(Arc::clone(vault), common.clone(), Arc::clone(&secrets))),
+        secrets,
         sessions,
         observatory: Arc::new(observatory),
         request_stats: RequestStats::default(),
@@ -408,7 +411,7 @@ fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &
     let (auditor, guards) = (common.auditor(), common.guards());
     let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
     let hook_programs = Arc::clone(&reactions.hook_programs);
-    let (trash, revisions, scrubs) = (common.clone(), common.clone(), common.clone());
+    let (trash, revisions, scrubs, handouts) = (common.clone(), common.clone(), common.clone(), common.clone());
     let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
     let update_paths = options.update_paths();
     let (sweeps, faults, sealing_jobs) = (common.clone(), common.clone(), common.clone());
@@ -419,6 +422,7 @@ fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &
         chore(move |lease| attempts::keep(lease, Arc::clone(&guards))),
         chore(move |lease| audit_retention::keep(lease, auditor.clone())),
         chore(move |lease| trash::keep(lease, trash.clone())),
+        chore(move |lease| handouts::keep(lease, handouts.clone())),
         chore(move |lease| retention::keep(lease, revisions.clone())),
         chore(move |lease| scrub::keep(lease, scrubs.clone(), scrub_bell.clone())),
         chore(move |lease| uploads::keep(lease, Arc::clone(&uploads))),

@@ -19,6 +19,7 @@ from bench.measurements import (
 )
 from bench.sealed import sealed_contents
 from bench.search import search_among_many
+from bench.secrets import secrets_vault
 from bench.throughput import large_contents, memory_of_large_contents, one_large_folder
 
 Measurement = Callable[[Box], Iterator[Line]]
@@ -26,12 +27,13 @@ Measurement = Callable[[Box], Iterator[Line]]
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--cofferd", type=Path, required=True, help="the daemon to measure")
+    parser.add_argument("--cofferd", type=Path, required=True, help="the daemon to measure; `coffer` lies beside it")
     parser.add_argument("--directory", type=Path, help="where its state goes: the drive to measure (temporary files)")
     parser.add_argument("--tries", type=int, default=500, help="logins by known and by unknown names, each (500)")
     parser.add_argument("--files", type=int, default=100_000, help="files to search among, and in one folder (100000)")
+    parser.add_argument("--items", type=int, default=10_000, help="items of a secrets vault (10000)")
     parser.add_argument("--mebibytes", type=int, default=1024, help="size of a large content (1024); memory: four times")
-    parser.add_argument("--only", choices=["health", "names", "srp", "contents", "sealed", "memory", "folder", "search"], help="one of the measurements")
+    parser.add_argument("--only", choices=["health", "names", "srp", "contents", "sealed", "memory", "secrets", "folder", "search"], help="one of the measurements")
     given = parser.parse_args()
     measurements: dict[str, Measurement] = {
         "health": health_beside_bad_logins,
@@ -40,6 +42,7 @@ def main() -> int:
         "contents": partial(large_contents, mebibytes=given.mebibytes),
         "sealed": partial(sealed_contents, mebibytes=given.mebibytes),
         "memory": partial(memory_of_large_contents, mebibytes=4 * given.mebibytes),
+        "secrets": partial(secrets_vault, program=given.cofferd.with_name("coffer").absolute(), items=given.items),
         "folder": partial(one_large_folder, files=given.files),
         "search": partial(search_among_many, files=given.files),
     }

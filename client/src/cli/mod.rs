@@ -1,5 +1,6 @@
 //! The command line. No secret is part of it: those come from files, from standard input, or are typed.
 
+mod links;
 mod secrets;
 mod setup;
 mod tools;
@@ -7,6 +8,7 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
+    links::Link,
     secrets::{Changes, Item, Login, Out, Password, Secrets, Unlock, Vault},
     setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch},
     tools::{Class, Export, ExportFormat, Generate, Import, ImportFormat, Output, Run, Tool, VaultName},

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use coffer_api::SecretRole;
 
+use super::Link;
+
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -60,6 +62,13 @@ pub(crate) enum Secrets {
     /// List, show, make and change items
     #[command(subcommand)]
     Item(Item),
+    /// Items of all vaults that have all the words in their title, their tags or what is not hidden in them
+    Search {
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        out: Out,
+    },
     /// Print one field
     Get {
         /// VAULT/ITEM/FIELD, by names or ids
@@ -76,7 +85,7 @@ pub(crate) enum Secrets {
     /// Let somebody into a vault, or give a member another role
     Share {
         vault: String,
-        /// The account's name
+        /// The account's name, or @GROUP: everybody who is in that group now
         name: String,
         role: RoleName,
         #[command(flatten)]
@@ -89,6 +98,9 @@ pub(crate) enum Secrets {
         #[command(flatten)]
         out: Out,
     },
+    /// Hand something to people without an account, by links that open once
+    #[command(subcommand)]
+    Link(Link),
     /// Show the six words of somebody's keys, or of your own
     Verify {
         name: Option<String>,
@@ -286,6 +298,16 @@ pub(crate) enum Item {
         /// Show what is hidden
         #[arg(long)]
         show: bool,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Share one alone: it moves to a vault of its own, which the other person is let into
+    Share {
+        vault: String,
+        item: String,
+        /// The account's name, or @GROUP
+        name: String,
+        role: RoleName,
         #[command(flatten)]
         out: Out,
     },

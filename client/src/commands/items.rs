@@ -17,7 +17,7 @@ use serde::de::{IntoDeserializer, value::Error as Unread};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Machine, ask, find, find::failure, show};
+use super::{Machine, ask, find, find::failure, people, show};
 use crate::cli::{self, Changes, Out};
 
 pub(super) fn vault(machine: &Machine, command: cli::Vault) -> Result<(), Failure> {
@@ -96,6 +96,10 @@ pub(super) fn item(machine: &Machine, command: cli::Item) -> Result<(), Failure>
             let past = history::of(&Line::new(&device)?, vault.id, id)?;
             show::history(&device, &past, show, &out)?;
         }
+        cli::Item::Share { vault, item, name, role, out } => {
+            let item = found(&mut device, &vault, &item)?;
+            people::share_item(device, &item, &name, role.into(), &out)?;
+        }
         cli::Item::Restore { vault, item, revision, out } => {
             let item = found(&mut device, &vault, &item)?;
             let past = history::of(&Line::new(&device)?, item.vault, item.id)?;
@@ -106,6 +110,25 @@ pub(super) fn item(machine: &Machine, command: cli::Item) -> Result<(), Failure>
             written(&device.edit(item.vault, item.id, item.revision, content).map_err(failure)?, &out);
         }
     }
+    Ok(())
+}
+
+/// Lists what has all the words in what may be seen over a shoulder.
+pub(super) fn search(machine: &Machine, words: &[String], out: &Out) -> Result<(), Failure> {
+    let mut device = machine.device()?;
+    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let has = |text: &str, word: &String| text.to_lowercase().contains(word);
+    let has_word = |content: &Content, word: &String| {
+        has(&content.title, word)
+            || content.tags.iter().any(|tag| has(tag, word))
+            || content.fields.iter().any(|field| !field.kind.hidden() && has(&field.value, word))
+    };
+    let mut found = Vec::new();
+    for vault in device.vaults().map_err(failure)? {
+        found.extend(device.items(vault.id).map_err(failure)?);
+    }
+    found.retain(|item| words.iter().all(|word| has_word(&item.content, word)));
+    show::found(&found, out);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod account;
 mod ask;
 mod find;
 mod items;
+mod links;
 mod people;
 mod show;
 
@@ -48,10 +49,12 @@ pub(crate) fn run(machine: &Machine, command: Secrets) -> Result<(), Failure> {
         Secrets::Sync(out) => synchronise(machine, &out),
         Secrets::Vault(command) => items::vault(machine, command),
         Secrets::Item(command) => items::item(machine, command),
+        Secrets::Search { words, out } => items::search(machine, &words, &out),
         Secrets::Get { path, out } => items::get(machine, &path, &out),
         Secrets::Members { vault, out } => people::members(machine, &vault, &out),
         Secrets::Share { vault, name, role, out } => people::share(machine, &vault, &name, role.into(), &out),
         Secrets::Unshare { vault, name, out } => people::unshare(machine, &vault, &name, &out),
+        Secrets::Link(command) => links::run(machine, command),
         Secrets::Verify { name: None, out, .. } => people::own_words(machine, &out),
         Secrets::Verify { name: Some(name), confirm, accept, out } => {
             let step = match (confirm, accept) {

@@ -2,11 +2,12 @@
 
 use coffer_api::SecretRole;
 use coffer_client::secrets::{
+    device::Device,
     failure::Failure,
     line::Line,
     people::{self, Met},
     sharing,
-    store::{Item, Vaults},
+    store::{Item, Vault, Vaults},
     sync,
 };
 use coffer_crypto::secrets::identity::{Fingerprint, Trust};
@@ -37,9 +38,41 @@ pub(super) fn members(machine: &Machine, vault: &str, out: &Out) -> Result<(), F
 pub(super) fn share(machine: &Machine, vault: &str, name: &str, role: SecretRole, out: &Out) -> Result<(), Failure> {
     let mut device = machine.device()?;
     let vault = find::vault(&mut device, vault)?;
+    share_vault(&device, &vault, name, role, out)
+}
+
+/// Moves an item to a vault of its own, and shares that. It is at the box in its new place before it leaves the old one.
+pub(super) fn share_item(
+    mut device: Device,
+    item: &Item,
+    name: &str,
+    role: SecretRole,
+    out: &Out,
+) -> Result<(), Failure> {
+    if !item.content.attachments.is_empty() {
+        return Err(Failure::Usage("What is attached to an item does not move with it. Detach it first.".to_owned()));
+    }
     let line = Line::new(&device)?;
+    // Somebody whom the box does not know is found out before anything is made.
+    if !name.starts_with('@') {
+        people::by_name(&line, name)?.check_unchanged()?;
+    }
+    let id = sharing::create_vault(&line, &item.content.title)?;
+    visited(&line, id)?;
+    device.create(id, vec![item.content.clone()]).map_err(failure)?;
+    visited(&Line::new(&device)?, id)?;
+    device.delete(item.vault, item.id, item.revision).map_err(failure)?;
+    visited(&Line::new(&device)?, item.vault)?;
+    share_vault(&device, &Vault { id, name: item.content.title.clone() }, name, role, out)
+}
+
+fn share_vault(device: &Device, vault: &Vault, name: &str, role: SecretRole, out: &Out) -> Result<(), Failure> {
+    let line = Line::new(device)?;
     // The newest key, and who is in already.
     visited(&line, vault.id)?;
+    if let Some(group) = name.strip_prefix('@') {
+        return share_with_group(&line, vault, group, role, out);
+    }
     let met = people::by_name(&line, name)?;
     let is_compared = met.known.is_some_and(|known| known.trust == Trust::Verified);
     let (account, words) = (met.account, words(met.public.fingerprint()));
@@ -53,6 +86,26 @@ pub(super) fn share(machine: &Machine, vault: &str, name: &str, role: SecretRole
     let told = json!({ "vault": vault.id, "account": account, "role": role, "verified": is_compared });
     show::done(out, &format!("{name} is in {:?} now.", vault.name), &told);
     Ok(())
+}
+
+/// Lets everybody of a group in who is not in yet: the people that the box names now. Who comes into the group later has to be
+/// let in again, by a person, since a box that could let people in could let itself in.
+fn share_with_group(line: &Line<'_>, vault: &Vault, group: &str, role: SecretRole, out: &Out) -> Result<(), Failure> {
+    let (met, without_keys) = people::of_group(line, group)?;
+    let there: Vec<Uuid> = line.device.members(vault.id)?.into_iter().map(|member| member.account).collect();
+    for met in met.into_iter().filter(|met| !there.contains(&met.account)) {
+        let name = met.name.clone().unwrap_or_else(|| met.account.to_string());
+        let is_compared = met.known.is_some_and(|known| known.trust == Trust::Verified);
+        let (account, words) = (met.account, words(met.public.fingerprint()));
+        sharing::share(line, vault.id, met, role)?;
+        let told = json!({ "vault": vault.id, "account": account, "role": role, "verified": is_compared });
+        let hint = if is_compared { String::new() } else { format!(" Nobody has compared the words yet: {words}") };
+        show::done(out, &format!("{name} is in {:?} now.{hint}", vault.name), &told);
+    }
+    for name in without_keys {
+        show::note(&format!("{name} has not logged in with `coffer` yet, and is not let in."));
+    }
+    visited(line, vault.id)
 }
 
 pub(super) fn unshare(machine: &Machine, vault: &str, name: &str, out: &Out) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use coffer_client::secrets::{
     content::{Content, Field},
     device::Device,
     failure::Failure,
+    handouts::Opened,
     history::Past,
     store::{Item, Vault},
     sync::Visited,
@@ -118,23 +119,37 @@ pub(super) fn vaults(device: &Device, vaults: &[Vault], out: &Out) -> Result<(),
 }
 
 pub(super) fn items(items: &[Item], out: &Out) {
-    let mut items: Vec<&Item> = items.iter().collect();
-    items.sort_by(|one, other| {
-        let key = |item: &Item| (!item.content.favorite, item.content.title.to_lowercase());
-        key(one).cmp(&key(other))
-    });
-    for item in items {
-        let content = &item.content;
-        let told = json!({
-            "id": item.id,
-            "title": content.title,
-            "type": content.kind,
-            "tags": content.tags,
-            "favorite": content.favorite,
-            "revision": item.revision,
-        });
-        done(out, &format!("{}  {}", item.id, content.title), &told);
+    for item in sorted(items) {
+        done(out, &format!("{}  {}", item.id, item.content.title), &summary(item));
     }
+}
+
+/// Items of several vaults.
+pub(super) fn found(items: &[Item], out: &Out) {
+    for item in sorted(items) {
+        let mut told = summary(item);
+        told["vault"] = json!(item.vault);
+        done(out, &format!("{}  {}", item.id, item.content.title), &told);
+    }
+}
+
+/// What somebody likes first, and else by name.
+fn sorted(items: &[Item]) -> Vec<&Item> {
+    let mut items: Vec<&Item> = items.iter().collect();
+    items.sort_by_cached_key(|item| (!item.content.favorite, item.content.title.to_lowercase()));
+    items
+}
+
+fn summary(item: &Item) -> Value {
+    let content = &item.content;
+    json!({
+        "id": item.id,
+        "title": content.title,
+        "type": content.kind,
+        "tags": content.tags,
+        "favorite": content.favorite,
+        "revision": item.revision,
+    })
 }
 
 pub(super) fn item(item: &Item, show: bool, out: &Out) {
@@ -184,6 +199,16 @@ pub(super) fn to_be_changed(name: &str, vault: &Vault, items: &[Item], out: &Out
     }
     lines.extend(items.iter().map(|item| format!("  {}  {}", item.id, item.content.title)));
     done(out, &lines.join("\n"), &told);
+}
+
+/// What was behind a link: whoever opened it wants to see it, and may not be able to again.
+pub(super) fn handed_out(opened: &Opened, out: &Out) {
+    let mut told = document(&opened.content, true);
+    told["views_left"] = json!(opened.views_left);
+    done(out, &described(&opened.content, true), &told);
+    if !out.json && opened.views_left == 0 {
+        note("The box has nothing of it any more: keep what you need.");
+    }
 }
 
 /// The document, with what is hidden left out unless it was asked for.

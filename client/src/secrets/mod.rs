@@ -12,6 +12,7 @@
 //! | [`people`] | other accounts' keys, and how far they are believed |
 //! | [`sync`], [`pull`], [`push`] | news from the box, proven; edits to the box |
 //! | [`sharing`] | members, and new keys |
+//! | [`handouts`] | one-time links, for people without an account |
 //! | [`history`] | what an item said before |
 //! | [`failure`] | why a command ends before it is done |
 
@@ -19,6 +20,7 @@ pub mod agent;
 pub mod content;
 pub mod device;
 pub mod failure;
+pub mod handouts;
 pub mod history;
 pub mod home;
 pub mod line;

@@ -38,13 +38,22 @@ impl LinkSecret {
         Ok(Self { link, secret: Key::from_array(&secret) })
     }
 
+    /// The link that it is of.
+    pub fn link(&self) -> Uuid {
+        self.link
+    }
+
     /// What is put behind the `#`.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(BASE64URL_NOPAD.encode(self.secret.bytes()))
     }
 
-    /// What is shown to the server to be given the content: only who has the link uses up a view.
-    pub fn access_token(&self) -> Key {
+    /// What is shown to the server to be given the content, as it is sent: only who has the link uses up a view.
+    pub fn access_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE64URL_NOPAD.encode(self.access_token().bytes()))
+    }
+
+    fn access_token(&self) -> Key {
         derive(self.secret.bytes(), &[ACCESS, self.link.as_bytes()])
     }
 

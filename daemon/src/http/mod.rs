@@ -21,6 +21,8 @@ mod files;
 mod folders;
 mod forms;
 mod groups;
+mod handout_page;
+mod handouts;
 mod health;
 mod items;
 mod marks;
@@ -83,6 +85,7 @@ use crate::service::factory_reset::FactoryReset;
 use crate::service::files::Files;
 use crate::service::folders::Folders;
 use crate::service::groups::Groups;
+use crate::service::handouts::Handouts;
 use crate::service::health::HealthCheck;
 use crate::service::items::Items;
 use crate::service::marks::Marks;
@@ -124,6 +127,7 @@ pub(crate) struct Services {
     pub(crate) second_factors: Arc<SecondFactors>,
     pub(crate) srp_verifiers: Arc<SrpVerifiers>,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) handouts: Arc<Handouts>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
     pub(crate) api_keys: Arc<ApiKeys>,
@@ -292,6 +296,7 @@ fn routes_of_secrets() -> OpenApiRouter<Services> {
         .routes(routes!(secrets::account, secrets::set_account))
         .routes(routes!(secrets::identity))
         .routes(routes!(secrets::person))
+        .routes(routes!(secrets::group))
         .routes(routes!(secrets::create, secrets::list))
         .routes(routes!(secrets::get, secrets::delete))
         .routes(routes!(secrets::keys, secrets::rotate))
@@ -300,6 +305,9 @@ fn routes_of_secrets() -> OpenApiRouter<Services> {
         .routes(routes!(secrets::item, secrets::put_item))
         .routes(routes!(secrets::revisions))
         .routes(routes!(secrets::sync))
+        .routes(routes!(handouts::create, handouts::list))
+        .routes(routes!(handouts::delete))
+        .routes(routes!(handouts::open))
 }
 
 /// The box itself.
@@ -337,6 +345,7 @@ pub(crate) fn router(services: Services) -> Router {
         .routes(routes!(share_visits::content))
         .routes(routes!(share_visits::archive))
         .routes(routes!(share_drops::upload))
+        .routes(routes!(handouts::page))
         .routes(routes!(metrics::text))
         .nest("/api/v1", api)
         .with_state(services)

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use coffer_api::{
     CreateSecretVault, Page, Problem, PutSecretItem, PutSecretMember, RotateSecretVault, SecretAccount, SecretChanges,
-    SecretIdentity, SecretItem, SecretMember, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
+    SecretGroup, SecretIdentity, SecretItem, SecretMember, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
 };
 use coffer_crypto::secrets::grant::Role;
 use data_encoding::BASE64URL_NOPAD;
@@ -23,7 +23,7 @@ use crate::service::Error;
 use crate::service::secrets::{NewRevision, Rotation, Secrets, Written};
 
 /// The longest item as base64, with the rest of its document.
-const MAX_ITEM_JSON: usize = 2 * 1024 * 1024;
+pub(super) const MAX_ITEM_JSON: usize = 2 * 1024 * 1024;
 /// A new key for some ten thousand items.
 const MAX_ROTATION_JSON: usize = 4 * 1024 * 1024;
 
@@ -91,6 +91,22 @@ pub(super) async fn person(
     Name(name): Name,
 ) -> Result<axum::Json<SecretIdentity>, Refusal> {
     Ok(axum::Json(wire_peer(secrets.person(&caller, &name).await?)))
+}
+
+/// Get the public keys of everybody in your group with exactly that name, to share with them.
+#[utoipa::path(get, path = "/secrets/groups/{name}", tag = "secrets", security(("token" = [])),
+    extensions(("x-action" = json!("account"))), params(("name" = String, Path)), responses(
+    (status = 200, body = SecretGroup),
+    (status = 403, description = "`session_needed`: not with an API key", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "you are in no such group", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn group(
+    State(secrets): State<Arc<Secrets>>,
+    AccountHolder(caller): AccountHolder,
+    Name(name): Name,
+) -> Result<axum::Json<SecretGroup>, Refusal> {
+    let (peers, without_keys) = secrets.group(&caller, &name).await?;
+    Ok(axum::Json(SecretGroup { members: peers.into_iter().map(wire_peer).collect(), without_keys }))
 }
 
 /// Make a secrets vault.
@@ -399,11 +415,11 @@ fn wire_peer(peer: secret::SecretPeer) -> SecretIdentity {
     SecretIdentity { user_id: peer.user_id, username: peer.username, public: encode(&peer.public) }
 }
 
-fn encode(bytes: &[u8]) -> String {
+pub(super) fn encode(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
-fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
     let decoded = BASE64URL_NOPAD.decode(text.as_bytes());
     decoded.map_err(|_| Error::field(field, "it should be base64url without padding"))
 }

@@ -20,7 +20,7 @@ use crate::model::media_type::MediaType;
 use crate::model::share::{Share, ShareKind};
 use crate::service::Error;
 
-const STYLES: &str = include_str!("share_page.css");
+pub(super) const STYLES: &str = include_str!("share_page.css");
 
 /// The page's own styles, by their digest; forms that stay here; nothing else.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
@@ -31,9 +31,9 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     HeaderValue::try_from(policy).ok()
 });
 
-const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+pub(super) const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
-const LOGO: &str = "<svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.8\" aria-hidden=\"true\">\
+pub(super) const LOGO: &str = "<svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.8\" aria-hidden=\"true\">\
     <rect x=\"3\" y=\"4\" width=\"18\" height=\"15\" rx=\"3\"/><circle cx=\"12\" cy=\"11.5\" r=\"3.2\"/>\
     <path d=\"M12 8.3v-1.6M12 16.3v-1.6M7 19v1.5M17 19v1.5\"/></svg>";
 const FOLDER: &str = "<svg viewBox=\"0 0 24 24\" fill=\"currentColor\" aria-hidden=\"true\">\

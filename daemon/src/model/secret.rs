@@ -85,3 +85,25 @@ pub(crate) struct SecretItem {
     pub(crate) changed_at: Timestamp,
     pub(crate) changed_by: Uuid,
 }
+
+/// A secret for somebody without an account, that somebody hands out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewHandout {
+    pub(crate) id: Uuid,
+    /// SHA-256 of what opens it.
+    pub(crate) access_hash: [u8; 32],
+    pub(crate) content: Vec<u8>,
+    /// How often it may be opened.
+    pub(crate) views: u32,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// The same, as its maker sees it later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Handout {
+    pub(crate) id: Uuid,
+    pub(crate) views: u32,
+    pub(crate) views_left: u32,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}

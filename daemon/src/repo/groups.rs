@@ -65,6 +65,21 @@ pub(crate) fn members(
     row::all(statement.query(params![id.to_string(), text(after), limit])?, member)
 }
 
+/// Who is in the group of that name and may log in, by id, with their names. Nobody, for whoever is not in it.
+pub(crate) fn fellows(
+    connection: &Connection,
+    name: &GroupName,
+    user_id: Uuid,
+) -> Result<Vec<(Uuid, String)>, DatabaseError> {
+    let sql = "SELECT users.id, username
+               FROM groups JOIN group_members ON group_id = groups.id JOIN users ON users.id = user_id AND active
+               WHERE name_key = ?1 AND EXISTS
+                   (SELECT 1 FROM group_members me WHERE me.group_id = groups.id AND me.user_id = ?2)
+               ORDER BY users.id";
+    let mut statement = connection.prepare_cached(sql)?;
+    row::all(statement.query([name.key(), user_id.to_string()])?, |row| Ok((row::id(row, "id")?, row.get("username")?)))
+}
+
 /// Puts a user into a group. False when they are in it already.
 pub(crate) fn add_member(
     connection: &Connection,

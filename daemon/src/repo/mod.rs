@@ -15,6 +15,7 @@ pub(crate) mod device_links;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;
+pub(crate) mod handouts;
 pub(crate) mod hooks;
 pub(crate) mod invitations;
 pub(crate) mod items;

@@ -15,6 +15,7 @@ use crate::storage::scope::{Scope, Surface};
 static SURFACE: Surface = Surface {
     views: &[
         "my_secret_account",
+        "my_secret_handouts",
         "my_secret_items",
         "my_secret_keys",
         "my_secret_links",
@@ -25,6 +26,8 @@ static SURFACE: Surface = Surface {
     ],
     triggers: &[
         "my_secret_account_insert",
+        "my_secret_handouts_delete",
+        "my_secret_handouts_insert",
         "my_secret_items_insert",
         "my_secret_items_update",
         "my_secret_keys_insert",
@@ -40,6 +43,7 @@ static SURFACE: Surface = Surface {
     ],
     tables: &[
         "secret_accounts",
+        "secret_handouts",
         "secret_items",
         "secret_keys",
         "secret_links",

@@ -32,6 +32,7 @@ pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod given_key;
 pub(crate) mod groups;
+pub(crate) mod handouts;
 pub(crate) mod health;
 pub(crate) mod hook_programs;
 pub(crate) mod items;

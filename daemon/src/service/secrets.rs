@@ -16,6 +16,7 @@ use super::audit::page;
 use super::caller::Caller;
 use super::common::Common;
 use crate::model::event::Event;
+use crate::model::group::GroupName;
 use crate::model::precondition::Precondition;
 use crate::model::role::Action;
 use crate::model::secret::{
@@ -23,7 +24,7 @@ use crate::model::secret::{
 };
 use crate::model::user::Username;
 use crate::repo::audit::{self, Entry as AuditEntry, Outcome};
-use crate::repo::{secrets, users};
+use crate::repo::{groups, secrets, users};
 use crate::storage::database::DatabaseError;
 use crate::storage::scope::Scope;
 
@@ -115,6 +116,29 @@ impl Secrets {
         let user_id = user.id;
         let public = self.read(caller, move |scope| secrets::public(scope, user_id)?.ok_or(NOBODY)).await?;
         Ok(SecretPeer { user_id, username: Some(user.username.as_str().to_owned()), public })
+    }
+
+    /// The public keys of everybody in the caller's group of that name, and who has none yet.
+    pub(crate) async fn group(&self, caller: &Caller, name: &str) -> Result<(Vec<SecretPeer>, Vec<String>), Error> {
+        const GROUP: Error = Error::NotFound("group of yours");
+        caller.require(Action::Account).await?;
+        let (name, user_id) = (GroupName::parse(name).map_err(|_| GROUP)?, caller.user.id);
+        let database = &caller.store().database;
+        let fellows = database.read(move |connection| groups::fellows(connection, &name, user_id)).await?;
+        if fellows.is_empty() {
+            return Err(GROUP);
+        }
+        self.read(caller, move |scope| {
+            let (mut peers, mut without) = (Vec::new(), Vec::new());
+            for (user_id, username) in fellows {
+                match secrets::public(scope, user_id)? {
+                    Some(public) => peers.push(SecretPeer { user_id, username: Some(username), public }),
+                    None => without.push(username),
+                }
+            }
+            Ok((peers, without))
+        })
+        .await
     }
 
     /// Makes a vault with its first key. The same wish a second time is answered as the first.
@@ -389,11 +413,12 @@ impl Secrets {
         self.common.events.publish(&Event::SecretVaultChanged { vault_id, sequence });
     }
 
-    fn entry(&self, caller: &Caller, action: &'static str, subject: Uuid) -> AuditEntry {
+    pub(super) fn entry(&self, caller: &Caller, action: &'static str, subject: Uuid) -> AuditEntry {
         self.common.auditor.entry(&caller.context, action, Outcome::Success, Some(subject))
     }
 
-    async fn read<T: Send + 'static>(
+    /// Reads as the caller.
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         caller: &Caller,
         work: impl FnOnce(&Scope<'_>) -> Result<T, Error> + Send + 'static,
@@ -413,7 +438,7 @@ impl Secrets {
     }
 
     /// The audit is not the person's to write: it comes when their scope is over, and when something was changed.
-    async fn write_if<T: Send + 'static>(
+    pub(super) async fn write_if<T: Send + 'static>(
         &self,
         caller: &Caller,
         entry: AuditEntry,

@@ -20,7 +20,9 @@ use crate::model::policy::Policy;
 use crate::model::role::{self, Action, Role};
 use crate::model::user::{About, DisplayName, User, UserFilter, UserOrder};
 use crate::repo::audit::{self, Outcome};
-use crate::repo::{access, api_keys, device_links, groups, invitations, policy, second_factors, shares, srp, users};
+use crate::repo::{
+    access, api_keys, device_links, groups, handouts, invitations, policy, second_factors, shares, srp, users,
+};
 use crate::storage::database::DatabaseError;
 
 /// What is to change of an account; what is absent stays.
@@ -292,5 +294,6 @@ fn take_rights(connection: &Connection, id: Uuid) -> Result<(), DatabaseError> {
     groups::delete_of_user(connection, id)?;
     access::delete_of_user(connection, id)?;
     shares::delete_of_user(connection, id)?;
+    handouts::delete_of_user(connection, id)?;
     invitations::delete_of_user(connection, id)
 }

@@ -32,6 +32,7 @@ mod flood;
 mod folders;
 mod forms;
 mod groups;
+mod handouts;
 mod harness;
 mod hooks;
 mod hygiene;

@@ -1,5 +1,7 @@
 //! Secrets vaults, through clients that seal as docs/secrets.md says and a box that cannot open anything.
 
+use std::collections::BTreeSet;
+
 use coffer_crypto::secrets::grant::{self, Role, Terms};
 use coffer_crypto::secrets::identity::{Identity, PublicIdentity};
 use coffer_crypto::secrets::item::Version;
@@ -332,6 +334,28 @@ fn somebody_with_keys_is_found_by_exactly_their_name() {
     ada.get(&daemon, "/secrets/people/grace").expect_problem(404, "not_found");
     let known = ada.get(&daemon, &format!("/secrets/identities/{}", grace.id())).expect(200);
     assert_eq!(known["username"], "grace");
+}
+
+#[test]
+fn whoever_is_in_a_group_finds_the_keys_of_the_others() {
+    let daemon = Daemon::unlocked();
+    let [ada, grace, henry] = ["ada_l", "grace", "henry"].map(|name| User::new(&daemon, name));
+    let kim: Uuid = daemon.user("kim_", "reader").id.parse().unwrap();
+    let group = daemon.post("/groups", &json!({ "name": "The Family" })).expect(201);
+    for id in [ada.id(), grace.id(), kim] {
+        let path = format!("/groups/{}/members/{id}", group["id"].as_str().unwrap());
+        daemon.send("PUT", &path, &json!({})).expect(204);
+    }
+    let found = ada.get(&daemon, "/secrets/groups/the%20family").expect(200);
+    let names: BTreeSet<&str> =
+        found["members"].as_array().unwrap().iter().map(|member| member["username"].as_str().unwrap()).collect();
+    assert_eq!((names, &found["without_keys"]), (BTreeSet::from(["ada_l", "grace"]), &json!(["kim_"])));
+    let hidden = henry.get(&daemon, "/secrets/groups/the%20family").expect_problem(404, "not_found");
+    let unknown = henry.get(&daemon, "/secrets/groups/nobody").expect_problem(404, "not_found");
+    assert_eq!(hidden["detail"], unknown["detail"]);
+    daemon.send("PATCH", &format!("/users/{}", grace.id()), &json!({ "active": false })).expect(200);
+    let found = ada.get(&daemon, "/secrets/groups/The%20Family").expect(200);
+    assert_eq!(found["members"].as_array().unwrap().len(), 1, "who is locked out is not let in");
 }
 
 #[test]

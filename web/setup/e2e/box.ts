@@ -6,7 +6,12 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 
 const TARGET = process.env["CARGO_TARGET_DIR"] ?? resolve(import.meta.dirname, "../../../target");
-const PROGRAM = resolve(TARGET, "debug/examples/box");
+const PROGRAM = program("examples/box");
+
+// One that `cargo build` has left.
+export function program(name: string): string {
+  return resolve(TARGET, "debug", name);
+}
 
 export type EntranceName = "setup" | "invitation" | "recovery" | "key";
 

@@ -58,10 +58,19 @@ impl BoxUnderTest {
         self.address.clone()
     }
 
-    /// Makes an account.
-    pub(super) fn account(&self, name: &str) {
+    /// Makes an account; gives its id.
+    pub(super) fn account(&self, name: &str) -> String {
         let body = json!({ "username": name, "password": ACCOUNT_PASSWORD, "role": "reader" });
-        post(&self.address, Some(&self.token), "/users", &body);
+        text(&post(&self.address, Some(&self.token), "/users", &body)["id"])
+    }
+
+    /// Makes a group of accounts.
+    pub(super) fn group(&self, name: &str, accounts: &[&String]) {
+        let group = text(&post(&self.address, Some(&self.token), "/groups", &json!({ "name": name }))["id"]);
+        for account in accounts {
+            let path = format!("/groups/{group}/members/{account}");
+            send(&self.address, Some(&self.token), "PUT", &path, &json!({}));
+        }
     }
 
     /// Somebody's own call, beside `coffer`.
@@ -97,10 +106,14 @@ fn program() -> PathBuf {
 
 /// Without a limit of time: a machine that compiles beside it takes minutes to make a vault.
 fn post(address: &str, token: Option<&str>, path: &str, body: &Value) -> Value {
+    send(address, token, "POST", path, body)
+}
+
+fn send(address: &str, token: Option<&str>, method: &str, path: &str, body: &Value) -> Value {
     let body = body.to_string();
     let token = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
     let head = format!(
-        "POST /api/v1{path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{token}connection: close\r\n\
+        "{method} /api/v1{path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{token}connection: close\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
@@ -108,7 +121,7 @@ fn post(address: &str, token: Option<&str>, path: &str, body: &Value) -> Value {
     stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
     let (answer, reply) = message(&mut BufReader::new(stream)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 2"), "{path}: {answer}{}", String::from_utf8_lossy(&reply));
-    serde_json::from_slice(&reply).unwrap()
+    if reply.is_empty() { Value::Null } else { serde_json::from_slice(&reply).unwrap() }
 }
 
 fn text(value: &Value) -> String {

@@ -2,7 +2,9 @@
 
 mod box_under_test;
 mod device;
+mod groups;
 mod lies;
+mod links;
 mod logins;
 mod proxy;
 mod replica;

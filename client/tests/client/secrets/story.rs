@@ -132,7 +132,7 @@ fn part(desk: &Device, laptop: &Device, henry: &Device) {
 }
 
 /// A text as it would be found in files and on the way.
-fn forms(text: &str) -> Vec<Vec<u8>> {
+pub(super) fn forms(text: &str) -> Vec<Vec<u8>> {
     let bytes = text.as_bytes();
     let mut forms = vec![
         bytes.to_vec(),
@@ -153,7 +153,7 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-fn contains(bytes: &[u8], form: &[u8]) -> bool {
+pub(super) fn contains(bytes: &[u8], form: &[u8]) -> bool {
     let begins = |(place, byte): (usize, &u8)| *byte == form[0] && bytes[place..].starts_with(form);
     bytes.iter().enumerate().any(begins)
 }
