@@ -150,6 +150,14 @@ def flip_byte(file: Path, offset: int) -> None:
         opened.write(bytes([byte ^ 0xFF]))
 
 
+def squashfs_end(file: Path) -> int:
+    """Where the file system in a file ends, by its superblock."""
+    with open(file, "rb") as opened:
+        head = opened.read(48)
+    assert head[:4] == b"hsqs", head
+    return int.from_bytes(head[40:48], "little")
+
+
 def flip_byte_of_partition(card: Path, number: int, offset: int) -> None:
     flip_byte(card, _partition(card, number).offset + offset)
 

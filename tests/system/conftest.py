@@ -287,8 +287,8 @@ def _make_releases(evidence: Path) -> None:
         shutil.rmtree(directory)
     for name in ("payload", "signature"):
         shutil.copy(stick / "1.1.0.raucb", stick / f"{name}.raucb")
-    # In the middle of what is written to the slot.
-    slots.flip_byte(stick / "payload.raucb", (stick / "payload.raucb").stat().st_size // 2)
+    # In the tables of its file system: blocks that the box has already are not read from a bundle.
+    slots.flip_byte(stick / "payload.raucb", slots.squashfs_end(stick / "payload.raucb") - 8)
     # The last eight bytes are the signature's length.
     slots.flip_byte(stick / "signature.raucb", -16)
     run(["mksquashfs", stick, evidence / "stick.squashfs", "-noI", "-noD", "-noF", "-all-root", "-quiet", "-no-progress"])

@@ -108,7 +108,9 @@ impl Accounts {
                 (Role::Admin, true, None)
             }
         };
-        self.registrations.begin(&source(context.address))?;
+        let source = source(context.address);
+        self.registrations.begin(&source)?;
+        self.registrations.keep(&source);
         let hash = self.hasher.hash(Asker::Stranger, &new.password).await?;
         let user = self.user(&new, role, active);
         let mut context = context;

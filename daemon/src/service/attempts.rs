@@ -1,7 +1,8 @@
 //! Spaces out attempts, by what they are made on and by where they come from. Nobody is locked out for good.
 //!
-//! Counted in memory, so that counting costs a guesser's time and none of the drive's; a chore writes down what has changed,
-//! a moment later and when the vault is locked, so that a restart forgives nothing. Names that somebody typed may be secrets:
+//! Counted in memory, so that counting costs a guesser's time and none of the drive's; a chore writes down what has failed,
+//! a moment later and when the vault is locked, so that a restart forgives nothing. What is still being looked at is not written
+//! down: nobody knows yet that it was wrong, and a box that loses power while its owner logs in must not hold that against them. Names that somebody typed may be secrets:
 //! only digests are kept, here and there.
 
 use std::collections::HashSet;
@@ -93,8 +94,14 @@ impl Attempts {
         record.last = now;
         record.refused = false;
         record.not_before = now + self.pause(record.count);
-        self.set(&mut counted, key, record);
+        Self::set(&mut counted, key, record);
         Ok(())
+    }
+
+    /// It counts, however it ends.
+    pub(crate) fn keep(&self, key: &str) {
+        let mut counted = self.lock();
+        self.note(&mut counted, digest(key));
     }
 
     /// Whether that refusal was the first since the last attempt. Only this one is worth a row in the audit log:
@@ -108,7 +115,8 @@ impl Attempts {
         let (key, mut counted) = (digest(key), self.lock());
         if let Some(mut record) = counted.by_key.peek(&key).copied() {
             record.not_before = self.clock.monotonic() + self.pause(record.count);
-            self.set(&mut counted, key, record);
+            Self::set(&mut counted, key, record);
+            self.note(&mut counted, key);
         }
     }
 
@@ -126,7 +134,8 @@ impl Attempts {
         if let Some(mut record) = counted.by_key.peek(&key).copied() {
             record.count = record.count.saturating_sub(1);
             record.not_before = self.clock.monotonic();
-            self.set(&mut counted, key, record);
+            Self::set(&mut counted, key, record);
+            self.note(&mut counted, key);
         }
     }
 
@@ -137,12 +146,11 @@ impl Attempts {
         }
     }
 
-    fn set(&self, counted: &mut Counted, key: KeyDigest, record: Record) {
+    fn set(counted: &mut Counted, key: KeyDigest, record: Record) {
         // One that falls out because there are too many falls out on the drive as well.
-        if let Some((fallen, _)) = counted.by_key.push(key, record) {
+        if let Some((fallen, _)) = counted.by_key.push(key, record).filter(|(fallen, _)| *fallen != key) {
             counted.unwritten.insert(fallen);
         }
-        self.note(counted, key);
     }
 
     fn note(&self, counted: &mut Counted, key: KeyDigest) {
@@ -189,7 +197,10 @@ impl Attempts {
                 last: now.checked_sub(since).unwrap_or(now),
                 refused: false,
             };
-            self.set(&mut counted, attempts.key, record);
+            Self::set(&mut counted, attempts.key, record);
+            if since >= FORGOTTEN_AFTER {
+                self.note(&mut counted, attempts.key);
+            }
         }
     }
 
@@ -378,17 +389,22 @@ mod tests {
         let before = attempts(&clock, 2);
         for key in ["right", "old", "wrong", "wrong", "wrong"] {
             before.begin(key).unwrap();
+            before.failed(key);
             *clock.0.lock().unwrap() += FORGOTTEN_AFTER / 4;
         }
         before.failed("wrong");
+        before.begin("right").unwrap();
         before.forget("right");
+        before.begin("in time").unwrap();
         let after = after_restart(&before, 2, &clock);
         assert_eq!([wait(&after, "right"), wait(&after, "right")], [0, 0], "it was right");
+        assert!(after.lock().by_key.peek(&digest("in time")).is_none(), "nobody knew yet that it was wrong");
         assert_eq!(wait(&after, "old"), 0);
         assert_eq!(after.lock().by_key.peek(&digest("old")).unwrap().count, 1, "more than an hour ago");
         assert_eq!(wait(&after, "wrong"), 2);
         *clock.0.lock().unwrap() += Duration::from_secs(2);
         assert_eq!(wait(&after, "wrong"), 0);
+        after.failed("wrong");
         assert_eq!(wait(&after, "wrong"), 4, "the fourth");
         let again = after_restart(&after, 2, &clock);
         assert_eq!(wait(&again, "wrong"), 4, "also twice");
@@ -399,9 +415,11 @@ mod tests {
     fn whom_a_crowd_pushes_out_is_forgotten_on_the_drive_as_well() {
         let attempts = attempts(&hand_clock(), 1);
         attempts.begin("first").unwrap();
+        attempts.keep("first");
         assert!(attempts.take_unwritten().iter().all(|(_, kept)| kept.is_some()));
         for number in 0..REMEMBERED.get() {
             attempts.begin(&number.to_string()).unwrap();
+            attempts.keep(&number.to_string());
         }
         let unwritten = attempts.take_unwritten();
         let (_, kept) = unwritten.iter().find(|(key, _)| *key == digest("first")).unwrap();

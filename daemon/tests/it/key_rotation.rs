@@ -23,8 +23,16 @@ fn stored(daemon: &Daemon, number: u64) -> (String, u64) {
     (id(&daemon.upload(&format!("f{number}"), &content(length, number)).expect(201)), number)
 }
 
-fn check(daemon: &Daemon, files: &[(String, u64)]) {
+/// Before a session's token is too old, however long all of it takes.
+fn log_in_in_time(daemon: &mut Daemon, number: u64) {
+    if number.is_multiple_of(1000) {
+        daemon.log_in();
+    }
+}
+
+fn check(daemon: &mut Daemon, files: &[(String, u64)]) {
     for (file, number) in files {
+        log_in_in_time(daemon, *number);
         let reply = daemon.get(&format!("/files/{file}/content"));
         assert_eq!(reply.status, 200, "file {number}: {reply:?}");
         let length = if number.is_multiple_of(20) { 1_100_000 } else { 500 };
@@ -36,7 +44,11 @@ fn check(daemon: &Daemon, files: &[(String, u64)]) {
 fn a_rotation_that_is_killed_again_and_again_leaves_all_readable() {
     let (number, kills) = extent();
     let mut daemon = sealing("server");
-    let files: Vec<(String, u64)> = (0..number).map(|number| stored(&daemon, number)).collect();
+    let mut files = Vec::new();
+    for number in 0..number {
+        log_in_in_time(&mut daemon, number);
+        files.push(stored(&daemon, number));
+    }
     let before = keys(&daemon);
     for kind in ["rewrap", "reencrypt"] {
         let begun = daemon.send_locally("POST", "/encryption/jobs", &json!({ "kind": kind })).expect(202);
@@ -58,7 +70,7 @@ fn a_rotation_that_is_killed_again_and_again_leaves_all_readable() {
         if kind == "reencrypt" {
             assert_eq!(count(&ended, "sealed"), number, "{ended}");
         }
-        check(&daemon, &files);
+        check(&mut daemon, &files);
         let audit = job(&daemon, &json!({ "kind": "audit" }));
         assert_eq!((count(&audit, "sealed_v2"), &audit["findings"]), (number, &json!([])), "{audit}");
     }
