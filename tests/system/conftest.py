@@ -86,13 +86,13 @@ class Box:
         if self.drive_comes_up:
             # The start does not wait for the drive, which the kernel may find late.
             machine.agent.wait_for("findmnt /srv/coffer", limit_s=300)
-        self._report_boot()
+        if self._starts == 1:
+            self._report_boot()
 
     def _report_boot(self) -> None:
-        """Leaves in the evidence what the start spent its time on."""
-        asked = ("time", "critical-chain coffer.target", "critical-chain cofferd.service", "blame")
-        answers = [self.machine.agent.run(f"systemd-analyze --no-pager {words}").stdout for words in asked]
-        (self.evidence / f"start-{self._starts}" / "boot.txt").write_text("\n".join(answers))
+        """Leaves in the evidence what the start waited for; once, because asking takes the emulated box half a minute."""
+        told = self.machine.agent.run("systemd-analyze --no-pager critical-chain coffer.target").stdout
+        (self.evidence / f"start-{self._starts}" / "boot.txt").write_text(told)
 
     def _attach(self, machine: Machine) -> None:
         self.machine = machine

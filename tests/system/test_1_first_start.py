@@ -39,7 +39,7 @@ def test_everything_is_running_and_nothing_failed(box: Box) -> None:
 
 
 def test_daemon_waits_for_no_network_clock_or_radio(box: Box) -> None:
-    """Directly or by way of others. How long each step took is in the evidence, `boot.txt`."""
+    """Directly or by way of others. How long the first start waited for what is in the evidence, `boot.txt`."""
     waits_for = box.sh("systemctl list-dependencies --after --all --plain --no-pager cofferd.service").split()
     assert "coffer-firstboot.service" in waits_for
     slow = {
