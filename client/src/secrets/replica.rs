@@ -1,17 +1,26 @@
 //! Sealed rows in SQLite: what an unlocked device keeps, so that nothing of it reads while it is locked. Knows rows and their
 //! places; what they say is others' business.
 //!
-//! In clear stand a row's kind, and the random ids of its vault and item; how long a content is, is padded away as it is
-//! for the box. A change is on disk, whole, before it is reported (WAL, `synchronous=FULL`), or it never was.
+//! Rows are found by marks that are random to who has no key: what can be seen is how many there are, which are of one sort,
+//! and lengths, padded as the box has them. A change is on disk, whole, before it is reported (WAL, `synchronous=FULL`), or it never was.
 
-use std::{fs::File, os::unix::fs::OpenOptionsExt, path::Path, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use coffer_crypto::secrets::{
     item::padded_bytes,
-    local::{LocalKey, Place},
+    local::{LocalKey, Mark, Place},
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use serde::{Serialize, de::DeserializeOwned};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -19,8 +28,9 @@ use super::{failure::Failure, rng};
 
 /// How long another process may take for its change.
 const PATIENCE: Duration = Duration::from_secs(20);
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const LENGTH_BYTES: usize = 4;
+const DAMAGED: Failure = Failure::Damaged { what: "the replica" };
 
 /// What a row is; the numbers are in the rows' seals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +49,14 @@ pub enum Kind {
     Base = 6,
     /// An item that was changed here, and not sent yet.
     Draft = 7,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [Self::Own, Self::Tokens, Self::Person, Self::Vault, Self::Chain, Self::Base, Self::Draft];
+
+    fn place(self, vault: Uuid, item: Uuid) -> Place {
+        Place { kind: self as u8, vault, item }
+    }
 }
 
 /// The database of one device.
@@ -65,7 +83,7 @@ impl Replica {
         let version: Result<i64, _> = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
         match version {
             Ok(VERSION) => Ok(Self { connection, key, path }),
-            Ok(_) => Err(Failure::Damaged { what: "the replica" }),
+            Ok(_) => Err(DAMAGED),
             Err(source) => Err(Failure::Replica { path, source }),
         }
     }
@@ -100,9 +118,10 @@ fn prepared(path: &Path) -> rusqlite::Result<Connection> {
     if transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? == 0 {
         transaction.execute_batch(
             "CREATE TABLE rows (
-                kind INTEGER NOT NULL, vault BLOB NOT NULL, item BLOB NOT NULL, sealed BLOB NOT NULL,
-                PRIMARY KEY (kind, vault, item)
-            ) STRICT, WITHOUT ROWID",
+                place BLOB NOT NULL PRIMARY KEY, vault BLOB NOT NULL, kind BLOB NOT NULL, sealed BLOB NOT NULL
+            ) STRICT;
+            CREATE INDEX rows_of_vault ON rows (vault);
+            CREATE INDEX rows_of_kind ON rows (kind)",
         )?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
@@ -113,69 +132,81 @@ fn prepared(path: &Path) -> rusqlite::Result<Connection> {
 impl Rows<'_> {
     /// What a row says.
     pub fn get<T: DeserializeOwned>(self, kind: Kind, vault: Uuid, item: Uuid) -> Result<Option<T>, Failure> {
-        let sql = "SELECT sealed FROM rows WHERE kind = ?1 AND vault = ?2 AND item = ?3";
-        let mut statement = self.ok(self.connection.prepare_cached(sql))?;
-        let found = statement.query_row(params![kind as u8, vault.as_bytes(), item.as_bytes()], |row| row.get(0));
-        let sealed: Option<Vec<u8>> = self.ok(found.optional())?;
-        sealed.map(|sealed| self.opened(Place { kind: kind as u8, vault, item }, &sealed)).transpose()
+        let place = kind.place(vault, item);
+        let mark = self.replica.key.mark(place);
+        let rows = self.all("SELECT place, sealed FROM rows WHERE place = ?1", &mark, |found| found == place)?;
+        Ok(rows.into_iter().next().map(|(_, content)| content))
     }
 
     /// All rows of a kind that belong to a vault, with their items, in the order of these.
     pub fn of_vault<T: DeserializeOwned>(self, kind: Kind, vault: Uuid) -> Result<Vec<(Uuid, T)>, Failure> {
-        let sql = "SELECT item, sealed FROM rows WHERE kind = ?1 AND vault = ?2 ORDER BY item";
-        let mut statement = self.ok(self.connection.prepare_cached(sql))?;
-        let pair = |row: &rusqlite::Row<'_>| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, Vec<u8>>(1)?));
-        let found = statement.query_map(params![kind as u8, vault.as_bytes()], pair);
-        let rows: Vec<([u8; 16], Vec<u8>)> = self.ok(found.and_then(Iterator::collect))?;
-        let opened = rows.into_iter().map(|(item, sealed)| {
-            let item = Uuid::from_bytes(item);
-            Ok((item, self.opened(Place { kind: kind as u8, vault, item }, &sealed)?))
-        });
-        opened.collect()
+        let mark = self.replica.key.mark_of_vault(kind as u8, vault);
+        let belongs = |place: Place| place.kind == kind as u8 && place.vault == vault;
+        let rows = self.all("SELECT place, sealed FROM rows WHERE vault = ?1", &mark, belongs)?;
+        let mut items: Vec<(Uuid, T)> = rows.into_iter().map(|(place, content)| (place.item, content)).collect();
+        items.sort_by_key(|(item, _)| *item);
+        Ok(items)
     }
 
-    /// The vaults that have a row of a kind.
-    pub fn vaults(self, kind: Kind) -> Result<Vec<Uuid>, Failure> {
-        let sql = "SELECT DISTINCT vault FROM rows WHERE kind = ?1 ORDER BY vault";
-        let mut statement = self.ok(self.connection.prepare_cached(sql))?;
-        let found = statement.query_map(params![kind as u8], |row| row.get(0));
-        let vaults: Vec<[u8; 16]> = self.ok(found.and_then(Iterator::collect))?;
-        Ok(vaults.into_iter().map(Uuid::from_bytes).collect())
+    /// The vaults that have a row of a kind, in the order of their ids.
+    pub fn vaults(self, kind: Kind) -> Result<BTreeSet<Uuid>, Failure> {
+        let mark = self.replica.key.mark_of_kind(kind as u8);
+        let sql = "SELECT place, sealed FROM rows WHERE kind = ?1";
+        let rows: Vec<(Place, IgnoredAny)> = self.all(sql, &mark, |place| place.kind == kind as u8)?;
+        Ok(rows.into_iter().map(|(place, _)| place.vault).collect())
     }
 
     /// Writes a row, in place of what there was.
     pub fn put<T: Serialize>(self, kind: Kind, vault: Uuid, item: Uuid, content: &T) -> Result<(), Failure> {
         let damaged = |_| Failure::Damaged { what: "a row of the replica" };
         let content = Zeroizing::new(serde_json::to_vec(content).map_err(damaged)?);
-        let place = Place { kind: kind as u8, vault, item };
-        let sealed = self.replica.key.seal(place, &padded(&content), &mut rng())?;
+        let (key, place) = (&self.replica.key, kind.place(vault, item));
+        let sealed = key.seal(place, &padded(&content), &mut rng())?;
         let sql = "INSERT INTO rows VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT (kind, vault, item) DO UPDATE SET sealed = excluded.sealed";
+                   ON CONFLICT (place) DO UPDATE SET sealed = excluded.sealed";
         let mut statement = self.ok(self.connection.prepare_cached(sql))?;
-        self.ok(statement.execute(params![kind as u8, vault.as_bytes(), item.as_bytes(), sealed]))?;
+        let marks = (key.mark(place), key.mark_of_vault(place.kind, vault), key.mark_of_kind(place.kind));
+        self.ok(statement.execute(params![marks.0, marks.1, marks.2, sealed]))?;
         Ok(())
     }
 
     /// Deletes a row, if it is there.
     pub fn delete(self, kind: Kind, vault: Uuid, item: Uuid) -> Result<(), Failure> {
-        let sql = "DELETE FROM rows WHERE kind = ?1 AND vault = ?2 AND item = ?3";
-        self.ok(self.connection.execute(sql, params![kind as u8, vault.as_bytes(), item.as_bytes()]))?;
+        let mark = self.replica.key.mark(kind.place(vault, item));
+        self.ok(self.connection.execute("DELETE FROM rows WHERE place = ?1", params![mark]))?;
         Ok(())
     }
 
     /// Deletes all rows of a vault.
     pub fn forget(self, vault: Uuid) -> Result<(), Failure> {
-        self.ok(self.connection.execute("DELETE FROM rows WHERE vault = ?1", params![vault.as_bytes()]))?;
+        for kind in Kind::ALL {
+            let mark = self.replica.key.mark_of_vault(kind as u8, vault);
+            self.ok(self.connection.execute("DELETE FROM rows WHERE vault = ?1", params![mark]))?;
+        }
         Ok(())
     }
 
-    fn opened<T: DeserializeOwned>(self, place: Place, sealed: &[u8]) -> Result<T, Failure> {
-        const DAMAGED: Failure = Failure::Damaged { what: "the replica" };
-        let padded = self.replica.key.open(place, sealed).map_err(|_| DAMAGED)?;
+    /// The rows that a statement finds by a mark, opened. One that does not belong there was put there by who has no key.
+    fn all<T: DeserializeOwned>(
+        self,
+        sql: &str,
+        mark: &Mark,
+        belongs: impl Fn(Place) -> bool,
+    ) -> Result<Vec<(Place, T)>, Failure> {
+        let mut statement = self.ok(self.connection.prepare_cached(sql))?;
+        let pair = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Mark>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let found = statement.query_map(params![mark], pair);
+        let rows: Vec<(Mark, Vec<u8>)> = self.ok(found.and_then(Iterator::collect))?;
+        let opened = rows.iter().map(|(mark, sealed)| self.opened(mark, sealed));
+        opened.map(|row| row.and_then(|row| if belongs(row.0) { Ok(row) } else { Err(DAMAGED) })).collect()
+    }
+
+    fn opened<T: DeserializeOwned>(self, mark: &Mark, sealed: &[u8]) -> Result<(Place, T), Failure> {
+        let (place, padded) = self.replica.key.open(mark, sealed).map_err(|_| DAMAGED)?;
         let (length, rest) = padded.split_first_chunk::<LENGTH_BYTES>().ok_or(DAMAGED)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| DAMAGED)?;
         let content = rest.get(..length).ok_or(DAMAGED)?;
-        serde_json::from_slice(content).map_err(|_| DAMAGED)
+        Ok((place, serde_json::from_slice(content).map_err(|_| DAMAGED)?))
     }
 
     fn ok<T>(self, result: rusqlite::Result<T>) -> Result<T, Failure> {

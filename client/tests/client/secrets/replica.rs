@@ -6,7 +6,10 @@ use coffer_client::secrets::{
     failure::Failure,
     replica::{Kind, Replica},
 };
-use coffer_crypto::secrets::{keys::AccountKey, local::LocalKey};
+use coffer_crypto::secrets::{
+    keys::AccountKey,
+    local::{LocalKey, Place},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -15,7 +18,7 @@ use super::{
     device::{Device, PASSWORD},
 };
 
-const VAULT: Uuid = Uuid::from_u128(1);
+const VAULT: Uuid = Uuid::from_u128(0x7a0c_51f3_9be2_4d68_8a17_c3d5_e604_b92f);
 
 fn key(seed: u8) -> LocalKey {
     LocalKey::of(&AccountKey::from_bytes(Uuid::from_u128(9), &[seed; 32]))
@@ -65,7 +68,7 @@ fn a_change_is_whole_and_rows_open_in_their_place_with_their_key() {
     let path = directory.path().join("replica.db");
     let replica = Replica::open(path.clone(), key(1)).unwrap();
     let rows = replica.rows();
-    let [one, other] = [Uuid::from_u128(2), Uuid::from_u128(3)];
+    let [one, other] = [Uuid::new_v4(), Uuid::new_v4()];
     rows.put(Kind::Base, VAULT, one, &json!({ "title": "canary" })).unwrap();
     let failed: Result<(), Failure> = replica.change(|rows| {
         rows.put(Kind::Base, VAULT, one, &json!("changed"))?;
@@ -78,14 +81,44 @@ fn a_change_is_whole_and_rows_open_in_their_place_with_their_key() {
     drop(replica);
 
     let bytes = std::fs::read(&path).unwrap();
-    assert!(!bytes.windows(6).any(|window| window == b"canary"));
+    for told in [&b"canary"[..], VAULT.as_bytes(), one.as_bytes()] {
+        assert!(!bytes.windows(told.len()).any(|window| window == told), "{told:?}");
+    }
     let stranger = Replica::open(path.clone(), key(2)).unwrap();
-    assert!(matches!(stranger.rows().get::<Value>(Kind::Base, VAULT, one), Err(Failure::Damaged { .. })));
+    assert!(stranger.rows().get::<Value>(Kind::Base, VAULT, one).unwrap().is_none());
     // Whoever has the disk, and not the key, puts one row in another's place.
     let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute("UPDATE rows SET item = ?1", [other.as_bytes()]).unwrap();
-    let replica = Replica::open(path, key(1)).unwrap();
-    assert!(matches!(replica.rows().get::<Value>(Kind::Base, VAULT, other), Err(Failure::Damaged { .. })));
+    let replica = Replica::open(path.clone(), key(1)).unwrap();
+    let rows = replica.rows();
+    rows.put(Kind::Base, VAULT, other, &json!("theirs")).unwrap();
+    let place = |item| key(1).mark(Place { kind: Kind::Base as u8, vault: VAULT, item });
+    let exchange = "UPDATE rows SET sealed = (SELECT sealed FROM rows WHERE place = ?1) WHERE place = ?2";
+    assert_eq!(connection.execute(exchange, [place(other), place(one)]).unwrap(), 1);
+    assert!(matches!(rows.get::<Value>(Kind::Base, VAULT, one), Err(Failure::Damaged { .. })));
+    assert!(matches!(rows.of_vault::<Value>(Kind::Base, VAULT), Err(Failure::Damaged { .. })));
+    // Nor does it read as a row of another kind.
+    let fiction = key(1).mark_of_vault(Kind::Draft as u8, VAULT);
+    connection.execute("UPDATE rows SET vault = ?1 WHERE place = ?2", [fiction, place(other)]).unwrap();
+    assert!(matches!(rows.of_vault::<Value>(Kind::Draft, VAULT), Err(Failure::Damaged { .. })));
+}
+
+#[test]
+fn rows_are_listed_by_vault_and_kind_and_forgotten_with_their_vault() {
+    let directory = tempfile::tempdir().unwrap();
+    let replica = Replica::open(directory.path().join("replica.db"), key(1)).unwrap();
+    let rows = replica.rows();
+    let elsewhere = Uuid::from_u128(8);
+    for (kind, vault, item) in
+        [(Kind::Base, VAULT, 3), (Kind::Base, VAULT, 2), (Kind::Draft, VAULT, 2), (Kind::Base, elsewhere, 4)]
+    {
+        rows.put(kind, vault, Uuid::from_u128(item), &item).unwrap();
+    }
+    let listed = |kind, vault| rows.of_vault::<u128>(kind, vault).unwrap().into_iter().map(|(_, item)| item);
+    assert_eq!(listed(Kind::Base, VAULT).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(rows.vaults(Kind::Base).unwrap(), [VAULT, elsewhere].into());
+    rows.forget(VAULT).unwrap();
+    assert_eq!(listed(Kind::Base, VAULT).chain(listed(Kind::Draft, VAULT)).count(), 0);
+    assert_eq!((rows.vaults(Kind::Base).unwrap(), listed(Kind::Base, elsewhere).count()), ([elsewhere].into(), 1));
 }
 
 #[test]
