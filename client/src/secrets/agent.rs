@@ -6,7 +6,7 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File},
     io::{self, Read, Write},
     os::{
         fd::AsFd,
@@ -102,8 +102,11 @@ pub fn start(home: &Home, key: &AccountKey, idle: Duration, program: &Path) -> R
 pub fn run(socket: &Path, idle: Duration) -> Result<(), Failure> {
     hide_memory()?;
     let served = (|| {
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        io::stdin().read_exact(key.as_mut_slice())?;
+        let mut key = Zeroizing::new(vec![0; KEY_BYTES]);
+        // Keeps it out of swap. Where a person may lock nothing the agent serves all the same.
+        let _locked = region::lock(key.as_ptr(), KEY_BYTES).ok();
+        // Standard input as std reads it would leave a copy in its buffer.
+        File::from(io::stdin().as_fd().try_clone_to_owned()?).read_exact(&mut key)?;
         // Whoever closes the terminal does not close the vaults.
         setsid()?;
         remove(socket)?;
@@ -117,7 +120,7 @@ pub fn run(socket: &Path, idle: Duration) -> Result<(), Failure> {
     served.map_err(Failure::io("the agent"))
 }
 
-fn serve(listener: &UnixListener, key: &[u8; KEY_BYTES], idle: Duration) -> io::Result<()> {
+fn serve(listener: &UnixListener, key: &[u8], idle: Duration) -> io::Result<()> {
     let mut last_use = since_boot()?;
     loop {
         let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
@@ -139,7 +142,7 @@ fn serve(listener: &UnixListener, key: &[u8; KEY_BYTES], idle: Duration) -> io::
     }
 }
 
-fn answer(stream: &mut UnixStream, key: &[u8; KEY_BYTES]) -> io::Result<u8> {
+fn answer(stream: &mut UnixStream, key: &[u8]) -> io::Result<u8> {
     check_peer(stream)?;
     let mut asked = [0];
     stream.read_exact(&mut asked)?;

@@ -141,6 +141,9 @@ fn nothing_is_to_be_seen(desk: &Device) {
     let limits = fs::read_to_string(agents[0].join("limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    let status = fs::read_to_string(agents[0].join("status")).unwrap();
+    let locked = status.lines().find(|line| line.starts_with("VmLck:")).unwrap();
+    assert_ne!(locked.split_whitespace().nth(1), Some("0"), "the key may be swapped out: {locked}");
     for process in [agents[0].clone(), format!("/proc/{}", waiting.id()).into()] {
         for file in ["cmdline", "environ"] {
             let text = fs::read(process.join(file)).unwrap();
