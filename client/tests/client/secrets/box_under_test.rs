@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::proxy::message;
+use super::{device::collect, proxy::message};
 
 /// The password of every account, as the box knows it.
 pub(super) const ACCOUNT_PASSWORD: &str = "seven copper bridges";
@@ -35,7 +35,7 @@ impl BoxUnderTest {
             .arg(directory.path().join("state"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(directory.path().join("log")).unwrap())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -80,13 +80,16 @@ impl BoxUnderTest {
         post(&self.address, Some(&token), path, body)
     }
 
-    /// What the box has in its database, as nobody but its own program reads it.
-    pub(super) fn database(&self) -> Vec<u8> {
+    /// Everything that the box keeps: its storage, opened, as nobody but its own program reads it; what lies on the drive; its log.
+    pub(super) fn everything(&self) -> Vec<u8> {
         let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
-        let state = self.directory.path().join("state/run/mnt");
-        let mount = root.join(state.strip_prefix("/").unwrap());
-        let read = |name: &str| fs::read(mount.join(name));
-        [read("coffer.db").unwrap(), read("coffer.db-wal").unwrap_or_default()].concat()
+        let storage = self.directory.path().join("state/run/mnt");
+        let storage = root.join(storage.strip_prefix("/").unwrap());
+        assert!(storage.join("coffer.db").exists(), "the storage is open");
+        let mut all = Vec::new();
+        collect(&storage, &mut all);
+        collect(self.directory.path(), &mut all);
+        all
     }
 }
 

@@ -178,10 +178,17 @@ impl Drop for Device {
     }
 }
 
-fn collect(directory: &Path, all: &mut Vec<u8>) {
+/// The names and the contents of all files in a directory.
+pub(super) fn collect(directory: &Path, all: &mut Vec<u8>) {
     for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        all.extend_from_slice(path.as_os_str().as_encoded_bytes());
-        if path.is_dir() { collect(&path, all) } else { all.extend(fs::read(path).unwrap()) }
+        let entry = entry.unwrap();
+        all.extend_from_slice(entry.file_name().as_encoded_bytes());
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            collect(&entry.path(), all);
+        } else if kind.is_file() {
+            // What was only there for a moment is in what it became.
+            all.extend(fs::read(entry.path()).unwrap_or_default());
+        }
     }
 }

@@ -3,12 +3,7 @@
 use coffer_client::secrets::content::Content;
 use serde_json::{Value, json};
 
-use super::{
-    box_under_test::BoxUnderTest,
-    device::Device,
-    proxy::Proxy,
-    story::{contains, forms},
-};
+use super::{box_under_test::BoxUnderTest, device::Device, hunt::Hunt, proxy::Proxy};
 
 fn create(device: &Device, arguments: &[&str]) -> Value {
     let all = [&["link", "create", "Home", "Bank", "--json"][..], arguments].concat();
@@ -56,9 +51,7 @@ fn a_link_opens_once_for_somebody_without_an_account_and_the_box_learns_nothing(
     }
 
     let secrets = [&made, &part].map(|link| link["link"].as_str().unwrap().rsplit_once('#').unwrap().1.to_owned());
-    for canary in ["canary-one", "canary-two"].into_iter().chain(secrets.iter().map(String::as_str)) {
-        for form in forms(canary) {
-            assert!(!contains(&proxy.traffic(), &form) && !contains(&the_box.database(), &form), "{canary}");
-        }
-    }
+    let hunt = Hunt::of(["canary-one", "canary-two"].map(str::to_owned).into_iter().chain(secrets));
+    hunt.expect_none("traffic", &proxy.traffic());
+    hunt.expect_none("box", &the_box.everything());
 }

@@ -3,6 +3,7 @@
 mod box_under_test;
 mod device;
 mod groups;
+mod hunt;
 mod lies;
 mod links;
 mod logins;
