@@ -277,3 +277,110 @@ fn keys_parameters_and_vaults_that_change_are_not_taken_silently() {
     laptop.fails(&["verify", "henry"], 28);
     drop(henry);
 }
+
+/// Throws the same numbers every time.
+struct Dice(u64);
+
+impl Dice {
+    /// Less than `sides`.
+    fn throw(&mut self, sides: usize) -> usize {
+        self.0 += 1;
+        let hash = Sha256::digest(self.0.to_be_bytes());
+        usize::from_be_bytes(*hash.first_chunk().unwrap()) % sides
+    }
+}
+
+/// Where in a document values are.
+fn places(document: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match document {
+        Value::Array(all) => (0..all.len()).for_each(|index| places(&all[index], &format!("{at}/{index}"), found)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Changes something, somewhere in what the box says. False where there is nothing to be changed.
+fn distort(told: &mut Value, dice: &mut Dice) -> bool {
+    let mut found = Vec::new();
+    places(told, "", &mut found);
+    let (place, other) = (&found[dice.throw(found.len())], &found[dice.throw(found.len())]);
+    let sibling = told.pointer(other).unwrap().clone();
+    let target = told.pointer_mut(place).unwrap();
+    let before = target.clone();
+    match target {
+        Value::Array(all) if !all.is_empty() => {
+            let (one, two) = (dice.throw(all.len()), dice.throw(all.len()));
+            match dice.throw(3) {
+                0 => drop(all.remove(one)),
+                1 => all.insert(two, all[one].clone()),
+                _ => all.swap(one, two),
+            }
+        }
+        Value::String(text) => match BASE64URL_NOPAD.decode(text.as_bytes()) {
+            Ok(bytes) if !bytes.is_empty() && dice.throw(4) > 0 => spoil(target, dice.throw(bytes.len())),
+            _ if sibling.is_string() => *target = sibling,
+            _ => {}
+        },
+        Value::Number(number) => {
+            *target = json!(number.as_u64().unwrap().wrapping_add([1, 2, u64::MAX][dice.throw(3)]))
+        }
+        Value::Bool(it) => *it = !*it,
+        Value::Null => *target = sibling,
+        Value::Object(_) | Value::Array(_) => {}
+    }
+    *target != before
+}
+
+#[test]
+fn whatever_the_box_changes_is_noticed_or_changes_nothing() {
+    let scene = Scene::new();
+    let laptop = &scene.laptop;
+    let (home, kept) = (laptop.home(), laptop.path("kept"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        drop(std::fs::remove_dir_all(to));
+        std::fs::create_dir(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    // Each lie meets a device that has seen nothing of the second values.
+    copy(&home, &kept);
+    let (mut named, mut harmless) = (0, 0);
+    for number in 0..200 {
+        let mut dice = Dice(number * 1000);
+        let told = std::sync::Arc::new(Mutex::new(None::<String>));
+        let lied = std::sync::Arc::clone(&told);
+        scene.proxy.lie(move |label, told| {
+            let mut lied = lied.lock().unwrap();
+            // Mostly about what is in the vault; never about the same thing twice in one visit.
+            if lied.is_none()
+                && label.starts_with("GET ")
+                && (is_sync(label) || dice.throw(4) == 0)
+                && distort(told, &mut dice)
+            {
+                *lied = Some(format!("{number}: {label}: {told}"));
+            }
+        });
+        let ended = laptop.run(&["sync"], "");
+        let lie = told.lock().unwrap().clone();
+        let has = (laptop.get("Home/Bank/password"), laptop.titles("Home").len());
+        let (old, new) = (("first".to_owned(), 3), ("second".to_owned(), 2));
+        if ended.code == Some(0) {
+            assert_eq!(has, new, "{lie:?}");
+            harmless += u32::from(lie.is_some());
+        } else {
+            // It may have been about something that came after this vault.
+            assert!(has == old || has == new, "nothing of it was kept: {has:?}: {lie:?}");
+            named += u32::from(ended.code.is_some_and(|code| (20..=30).contains(&code)));
+        }
+        copy(&kept, &home);
+    }
+    // What does not read at all is no lie; times, and what else proves nothing, are told and not believed.
+    assert!(named > 60 && harmless > 20, "{named} were named, {harmless} harmless");
+    scene.proxy.tell_the_truth();
+    laptop.sync();
+    assert_eq!(laptop.get("Home/Bank/password"), "second");
+}
