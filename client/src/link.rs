@@ -62,15 +62,27 @@ pub trait Radio {
     fn close(&mut self) -> impl Future<Output = ()>;
 }
 
+/// What the system's Bluetooth complains of.
+#[cfg(target_os = "linux")]
+pub type Cause = bluer::Error;
+/// Nothing, where there is none.
+#[cfg(not(target_os = "linux"))]
+pub type Cause = std::convert::Infallible;
+
 /// What a radio cannot do.
 #[derive(Debug, thiserror::Error)]
 pub enum RadioError {
     /// There is none, or it is switched off and does not come on.
     #[error("there is no Bluetooth adapter to use: {0}")]
-    NoAdapter(#[source] bluer::Error),
+    NoAdapter(#[source] Cause),
+    /// Nobody has written it for this system.
+    #[error(
+        "this program uses Bluetooth on Linux only: set the box up from a phone, at the address that is printed on it"
+    )]
+    NotHere,
     /// The box was heard, but a connection did not come about.
     #[error("connecting with the box: {0}")]
-    Connect(#[source] bluer::Error),
+    Connect(#[source] Cause),
     /// It does not have the service, or not all of it.
     #[error("the device does not offer what a Coffer box does")]
     NotABox,

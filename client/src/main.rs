@@ -274,8 +274,8 @@ fn surroundings(network: &Network, only_network: bool) -> Result<Surroundings, E
 }
 
 fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "laptop".to_owned())
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "laptop".to_owned())
 }
 
 /// What commands on secrets have to know. `COFFER_HOME` names another directory than the usual one.

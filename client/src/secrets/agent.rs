@@ -23,12 +23,9 @@ use std::{
 use coffer_crypto::secrets::keys::AccountKey;
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        prctl,
-        resource::{Resource, getrlimit, setrlimit},
-        socket::{getsockopt, sockopt::PeerCredentials},
-    },
-    unistd::{geteuid, setsid},
+    sys::resource::{Resource, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
+    unistd::{Uid, geteuid, setsid},
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -48,7 +45,12 @@ const DONE: u8 = b'.';
 /// Keeps this process's memory out of core dumps, and from other processes of the same person. What this program starts decides
 /// for itself.
 pub fn hide_memory() -> Result<(), Failure> {
-    let hidden = prctl::set_dumpable(false)
+    #[cfg(target_os = "linux")]
+    let hidden = nix::sys::prctl::set_dumpable(false);
+    // There only who is allowed to debug reads the memory of another process, and asks first.
+    #[cfg(not(target_os = "linux"))]
+    let hidden = nix::Result::Ok(());
+    let hidden = hidden
         .and_then(|()| getrlimit(Resource::RLIMIT_CORE))
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_CORE, 0, most));
     hidden.map_err(|error| Failure::io("hiding the memory of this process")(error.into()))
@@ -165,12 +167,22 @@ fn connect(home: &Home) -> Result<Option<UnixStream>, Failure> {
 fn check_peer(stream: &UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(EXCHANGE_LIMIT))?;
     stream.set_write_timeout(Some(EXCHANGE_LIMIT))?;
-    let peer = getsockopt(stream, PeerCredentials)?;
-    if peer.uid() == geteuid().as_raw() {
+    if peer(stream)? == geteuid() {
         Ok(())
     } else {
         Err(io::Error::new(io::ErrorKind::PermissionDenied, "somebody else is at the other end"))
     }
+}
+
+#[cfg(target_os = "linux")]
+fn peer(stream: &UnixStream) -> nix::Result<Uid> {
+    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+    Ok(Uid::from_raw(getsockopt(stream, PeerCredentials)?.uid()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peer(stream: &UnixStream) -> nix::Result<Uid> {
+    Ok(nix::unistd::getpeereid(stream)?.0)
 }
 
 /// One socket for each directory of an account.
@@ -210,9 +222,11 @@ fn remove(socket: &Path) -> io::Result<()> {
 
 /// Other than `Instant`, this goes on while the machine sleeps.
 fn since_boot() -> io::Result<Duration> {
-    let text = fs::read_to_string("/proc/uptime")?;
-    let seconds = text.split(['.', ' ']).next().and_then(|seconds| seconds.parse().ok());
-    seconds.map(Duration::from_secs).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+    Ok(clock_gettime(CLOCK)?.into())
 }
 
 fn parse(bytes: &[u8; KEY_BYTES]) -> Result<AccountKey, Failure> {
