@@ -80,8 +80,8 @@ pub use second_factors::{
 pub use secret::SecretString;
 pub use secrets::{
     CreateSecretHandout, CreateSecretVault, OpenSecretHandout, OpenedSecretHandout, PutSecretItem, PutSecretMember,
-    RotateSecretVault, SecretAccount, SecretChanges, SecretGroup, SecretHandout, SecretIdentity, SecretItem,
-    SecretItemKey, SecretMember, SecretMemberKey, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
+    RotateSecretVault, SecretAccount, SecretAttachment, SecretChanges, SecretGroup, SecretHandout, SecretIdentity,
+    SecretItem, SecretItemKey, SecretMember, SecretMemberKey, SecretRevision, SecretRole, SecretVault, SecretVaultKey,
 };
 pub use sessions::{
     AnswerChallenge, ApiKey, CreateApiKey, CreateDeviceLink, CreateSession, DeviceLink, LoginReply, NewApiKey,

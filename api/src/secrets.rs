@@ -203,6 +203,24 @@ pub struct SecretItem {
     pub changed_by: Uuid,
 }
 
+/// What is attached to an item: sealed as a whole, and never changed. Its name, and what is in it, the item says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecretAttachment {
+    /// The attachment.
+    pub id: Uuid,
+    /// Of the sealed bytes.
+    #[schema(example = 1080)]
+    pub size_bytes: u64,
+    /// Of the sealed bytes, in hexadecimal digits.
+    #[schema(example = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
+    pub sha256: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: Uuid,
+}
+
 /// One state of an item, past or present.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SecretRevision {

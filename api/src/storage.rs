@@ -180,6 +180,8 @@ pub struct UserUsage {
     pub revision_bytes: u64,
     /// All revisions of what is in the trash.
     pub trash_bytes: u64,
+    /// What they attached to items of secrets vaults, sealed.
+    pub attached_bytes: u64,
     /// All of these together: what counts against the quota.
     pub total_bytes: u64,
     /// What they may store; absent for as much as fits, and in the list of all.

@@ -71,6 +71,7 @@ use crate::service::sealing_settings::SealingSettings;
 use crate::service::search::Search;
 use crate::service::search_index;
 use crate::service::second_factors::SecondFactors;
+use crate::service::secret_attachments::SecretAttachments;
 use crate::service::secrets::Secrets;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
@@ -233,6 +234,7 @@ fn serve_with(
         second_factors,
         srp_verifiers,
         handouts: Arc::new(Handouts::new(Arc::clone(vault), common.clone(), Arc::clone(&secrets))),
+        secret_attachments: Arc::new(SecretAttachments::new(common.clone(), Arc::clone(&files), Arc::clone(&secrets))),
         secrets,
         sessions,
         observatory: Arc::new(observatory),

@@ -164,6 +164,19 @@ impl<S: Send + Sync> FromRequestParts<S> for TwoIds {
     }
 }
 
+/// As [`Id`], for a path with three.
+pub(super) struct ThreeIds(pub(super) Uuid, pub(super) Uuid, pub(super) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for ThreeIds {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<(Uuid, Uuid, Uuid)>::from_request_parts(parts, state).await;
+        path.map(|Path((first, second, third))| Self(first, second, third))
+            .map_err(|_| Refusal::Request(RequestProblem::NoSuchAddress))
+    }
+}
+
 /// As [`Id`], for a path with an id and a number.
 pub(super) struct IdAndNumber(pub(super) Uuid, pub(super) u32);
 

@@ -41,6 +41,7 @@ mod scrubs;
 mod sealing;
 mod search;
 mod second_factors;
+mod secret_attachments;
 mod secrets;
 pub(crate) mod server;
 mod sessions;
@@ -101,6 +102,7 @@ use crate::service::sealing_jobs::SealingJobs;
 use crate::service::sealing_settings::SealingSettings;
 use crate::service::search::Search;
 use crate::service::second_factors::SecondFactors;
+use crate::service::secret_attachments::SecretAttachments;
 use crate::service::secrets::Secrets;
 use crate::service::sessions::Sessions;
 use crate::service::share_visits::ShareVisits;
@@ -127,6 +129,7 @@ pub(crate) struct Services {
     pub(crate) second_factors: Arc<SecondFactors>,
     pub(crate) srp_verifiers: Arc<SrpVerifiers>,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) secret_attachments: Arc<SecretAttachments>,
     pub(crate) handouts: Arc<Handouts>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
@@ -304,6 +307,8 @@ fn routes_of_secrets() -> OpenApiRouter<Services> {
         .routes(routes!(secrets::put_member, secrets::remove_member))
         .routes(routes!(secrets::item, secrets::put_item))
         .routes(routes!(secrets::revisions))
+        .routes(routes!(secret_attachments::list))
+        .routes(routes!(secret_attachments::get, secret_attachments::put, secret_attachments::delete))
         .routes(routes!(secrets::sync))
         .routes(routes!(handouts::create, handouts::list))
         .routes(routes!(handouts::delete))

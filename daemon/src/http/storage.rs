@@ -117,7 +117,8 @@ fn wire(usage: UsageOfUser, quota_bytes: Option<u64>) -> UserUsage {
         current_bytes: usage.current_bytes,
         revision_bytes: usage.revision_bytes,
         trash_bytes: usage.trash_bytes,
-        total_bytes: usage.current_bytes + usage.revision_bytes + usage.trash_bytes,
+        attached_bytes: usage.attached_bytes,
+        total_bytes: usage.current_bytes + usage.revision_bytes + usage.trash_bytes + usage.attached_bytes,
         quota_bytes,
     }
 }

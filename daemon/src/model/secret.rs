@@ -4,6 +4,8 @@ use coffer_crypto::secrets::grant::Role;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::file::{BlobId, Sha256};
+
 /// What an account keeps here for its other devices, and its public keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretAccount {
@@ -84,6 +86,28 @@ pub(crate) struct SecretItem {
     pub(crate) sequence: u64,
     pub(crate) changed_at: Timestamp,
     pub(crate) changed_by: Uuid,
+}
+
+/// Which attachment of which item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AttachmentPlace {
+    pub(crate) vault_id: Uuid,
+    pub(crate) item_id: Uuid,
+    /// Drawn by a client.
+    pub(crate) id: Uuid,
+}
+
+/// What is attached to an item: sealed as a whole, and never changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretAttachment {
+    pub(crate) id: Uuid,
+    pub(crate) blob: BlobId,
+    /// Of the sealed bytes.
+    pub(crate) size_bytes: u64,
+    /// Of the sealed bytes.
+    pub(crate) sha256: Sha256,
+    pub(crate) created_at: Timestamp,
+    pub(crate) created_by: Uuid,
 }
 
 /// A secret for somebody without an account, that somebody hands out.

@@ -14,6 +14,8 @@ pub(crate) struct UsageOfUser {
     pub(crate) revision_bytes: u64,
     /// All revisions of what is in the trash.
     pub(crate) trash_bytes: u64,
+    /// What they attached to items of secrets vaults, sealed.
+    pub(crate) attached_bytes: u64,
 }
 
 /// What lies in a folder and below.

@@ -69,11 +69,12 @@ pub(crate) fn forget_doomed(connection: &Connection, blob: &BlobId) -> Result<()
     Ok(())
 }
 
-/// Forgets those of the contents that no revision has any more, and tells which: their blobs are to be removed once this
-/// is committed.
+/// Forgets those of the contents that no revision and no attachment has any more, and tells which: their blobs are to be
+/// removed once this is committed.
 pub(crate) fn forget_unused(connection: &Connection, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, DatabaseError> {
     let sql = "DELETE FROM contents
-               WHERE blob_id = ?1 AND NOT EXISTS (SELECT 1 FROM revisions WHERE blob_id = ?1)";
+               WHERE blob_id = ?1 AND NOT EXISTS (SELECT 1 FROM revisions WHERE blob_id = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM secret_attachments WHERE blob_id = ?1)";
     let mut statement = connection.prepare_cached(sql)?;
     let mut unused = Vec::new();
     for blob in blobs {

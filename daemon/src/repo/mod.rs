@@ -34,6 +34,7 @@ pub(crate) mod seals;
 pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;
+pub(crate) mod secret_attachments;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod settings;

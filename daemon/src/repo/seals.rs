@@ -133,6 +133,7 @@ pub(crate) fn replace(connection: &Connection, old: &BlobId, new: &BlobId) -> Re
         "UPDATE small_pictures SET source_id = ?2 WHERE source_id = ?1",
         "UPDATE revisions SET blob_id = ?2 WHERE blob_id = ?1",
         "UPDATE files SET blob_id = ?2 WHERE blob_id = ?1",
+        "UPDATE secret_attachments SET blob_id = ?2 WHERE blob_id = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([old.as_str(), new.as_str()])?;
     }

@@ -15,6 +15,7 @@ use crate::storage::scope::{Scope, Surface};
 static SURFACE: Surface = Surface {
     views: &[
         "my_secret_account",
+        "my_secret_attachments",
         "my_secret_handouts",
         "my_secret_items",
         "my_secret_keys",
@@ -26,6 +27,8 @@ static SURFACE: Surface = Surface {
     ],
     triggers: &[
         "my_secret_account_insert",
+        "my_secret_attachments_delete",
+        "my_secret_attachments_insert",
         "my_secret_handouts_delete",
         "my_secret_handouts_insert",
         "my_secret_items_insert",
@@ -43,6 +46,7 @@ static SURFACE: Surface = Surface {
     ],
     tables: &[
         "secret_accounts",
+        "secret_attachments",
         "secret_handouts",
         "secret_items",
         "secret_keys",

@@ -8,6 +8,9 @@ use proptest::prelude::*;
 use rusqlite::backup::Backup;
 
 use super::*;
+use crate::model::file::{BlobId, Sha256};
+use crate::model::secret::{AttachmentPlace, SecretAttachment};
+use crate::repo::secret_attachments;
 
 const USERS: u128 = 4;
 const VAULTS: u128 = 3;
@@ -56,6 +59,21 @@ fn an_item(vault_id: Uuid, revision: u64, sequence: u64) -> SecretItem {
         changed_at: Timestamp::UNIX_EPOCH,
         changed_by: Uuid::nil(),
     }
+}
+
+fn an_attachment(id: u128) -> SecretAttachment {
+    SecretAttachment {
+        id: Uuid::from_u128(id),
+        blob: BlobId::parse(&Uuid::new_v4().simple().to_string()).unwrap(),
+        size_bytes: 1000,
+        sha256: Sha256([7; 32]),
+        created_at: Timestamp::UNIX_EPOCH,
+        created_by: Uuid::nil(),
+    }
+}
+
+fn place(vault_id: Uuid, item_id: Uuid, id: u128) -> AttachmentPlace {
+    AttachmentPlace { vault_id, item_id, id: Uuid::from_u128(id) }
 }
 
 /// Whether the wall refused it. Any other failure fails the test.
@@ -219,6 +237,35 @@ fn a_key_is_read_by_its_member_alone_and_given_by_managers() {
 }
 
 #[test]
+fn something_is_attached_to_an_item_that_is_there_and_goes_when_its_item_or_its_vault_goes() {
+    let connection = database();
+    let of = |index| scope(&connection, user(index)).unwrap();
+    let (id, other) = (vault_id(0), Uuid::from_u128(0x31));
+    let attach =
+        |index, item_id, name| secret_attachments::insert(&of(index), place(id, item_id, name), &an_attachment(name));
+    create_vault(&of(0), id, Timestamp::UNIX_EPOCH).unwrap();
+    assert!(is_refused(attach(0, ITEM, 0x40)), "there is no such item yet");
+    insert_item(&of(0), &an_item(id, 1, 1)).unwrap();
+    insert_item(&of(0), &SecretItem { id: other, ..an_item(id, 1, 2) }).unwrap();
+    for (item, name) in [(ITEM, 0x40), (ITEM, 0x41), (other, 0x40)] {
+        attach(0, item, name).unwrap();
+    }
+    assert!(matches!(attach(0, ITEM, 0x40), Err(DatabaseError::Conflict)));
+    let found = secret_attachments::find(&of(0), place(id, ITEM, 0x41)).unwrap().unwrap();
+    assert_eq!((found.id, found.created_by), (Uuid::from_u128(0x41), user(0)), "whatever the row said");
+    assert_eq!(secret_attachments::used_bytes(&of(0), id).unwrap(), 3000);
+    assert_eq!(secret_attachments::used_bytes(&of(1), id).unwrap(), 0);
+    assert_eq!(secret_attachments::delete(&of(1), place(id, ITEM, 0x41)).unwrap(), None);
+
+    update_item(&of(0), &SecretItem { content: None, ..an_item(id, 2, 3) }).unwrap();
+    assert!(is_refused(attach(0, ITEM, 0x42)), "it was deleted");
+    assert_eq!(secret_attachments::delete_stray(&connection).unwrap().len(), 2);
+    assert_eq!(secret_attachments::list(&of(0), id, ITEM).unwrap(), []);
+    assert_eq!(secret_attachments::delete_of_vault(&of(0), id).unwrap().len(), 1);
+    assert_eq!(secret_attachments::list(&of(0), id, other).unwrap(), []);
+}
+
+#[test]
 fn links_come_one_after_the_other() {
     let connection = database();
     let id = vault_id(0);
@@ -254,6 +301,10 @@ proptest! {
             connection.execute("INSERT INTO secret_vaults VALUES (?1, 0, 1, 0, 0, ?2)", [&id, &user(0).to_string()]).unwrap();
             let item = "INSERT INTO secret_items VALUES (?1, ?2, 1, 1, 1, zeroblob(104), zeroblob(9), 1, 0, ?3)";
             connection.execute(item, [&id, &ITEM.to_string(), &user(0).to_string()]).unwrap();
+            let attached = "INSERT INTO secret_attachments VALUES (?1, ?2, ?3, ?4, 9, ?5, 0, ?6)";
+            let (name, sha256) = (Uuid::from_u128(0x40).to_string(), Sha256([7; 32]).to_string());
+            let blob = Uuid::from_u128(vault).simple().to_string();
+            connection.execute(attached, [&id, &ITEM.to_string(), &name, &blob, &sha256, &user(0).to_string()]).unwrap();
         }
         for ((who, vault), role) in &policy {
             let sql = "INSERT INTO secret_members VALUES (?1, ?2, ?3)";
@@ -278,6 +329,14 @@ proptest! {
                 let (mine, id) = (role(who, vault), vault_id(vault));
                 let found = find_item(&scope(&connection, user(who)).unwrap(), id, ITEM).unwrap();
                 prop_assert_eq!(found.is_some(), mine > 0);
+                let attached = secret_attachments::list(&scope(&connection, user(who)).unwrap(), id, ITEM).unwrap();
+                prop_assert_eq!(attached.len(), usize::from(mine > 0));
+                let more = an_attachment(0x41);
+                let attach = |scope: &Scope<'_>| secret_attachments::insert(scope, place(id, ITEM, 0x41), &more);
+                prop_assert_eq!(attempt(who, &attach), mine >= 2);
+                let detach = |scope: &Scope<'_>| secret_attachments::delete(scope, place(id, ITEM, 0x40)).map(drop);
+                // To whom it is not there, there is nothing to be refused.
+                prop_assert_eq!(attempt(who, &detach), mine != 1);
                 let new = SecretItem { id: Uuid::from_u128(0x31), ..an_item(id, 1, 1) };
                 prop_assert_eq!(attempt(who, &|scope| insert_item(scope, &new)), mine >= 2);
                 prop_assert_eq!(attempt(who, &|scope| append_link(scope, id, 1, &[1; 261])), mine >= 2);

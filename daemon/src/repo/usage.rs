@@ -7,9 +7,11 @@ use super::row;
 use crate::model::usage::{UsageOfFolder, UsageOfUser};
 use crate::storage::database::DatabaseError;
 
-/// The bytes of all revisions of all files of a person.
+/// The bytes of all revisions of all files of a person, and of what they attached to secrets.
 pub(crate) fn of_user(connection: &Connection, user_id: Uuid) -> Result<u64, DatabaseError> {
-    let mut statement = connection.prepare_cached("SELECT size_bytes FROM usage WHERE user_id = ?1")?;
+    let sql = "SELECT ifnull((SELECT size_bytes FROM usage WHERE user_id = ?1), 0)
+                      + (SELECT ifnull(sum(size_bytes), 0) FROM secret_attachments WHERE created_by = ?1) AS size_bytes";
+    let mut statement = connection.prepare_cached(sql)?;
     Ok(row::first(statement.query([user_id.to_string()])?, |row| row::size(row, "size_bytes"))?.unwrap_or(0))
 }
 
@@ -36,14 +38,16 @@ pub(crate) fn by_user(connection: &Connection, user_id: Option<Uuid>) -> Result<
                ),
                counted AS (
                    SELECT revisions.owner_id, revisions.size_bytes, revisions.number = files.revision AS is_current,
-                          files.trashed_at IS NOT NULL OR ifnull(files.folder_id IN gone, 0) AS is_gone
+                          files.trashed_at IS NOT NULL OR ifnull(files.folder_id IN gone, 0) AS is_gone, 0 AS attached_bytes
                    FROM revisions JOIN files ON files.id = revisions.file_id
                    WHERE ?1 IS NULL OR revisions.owner_id = ?1
+                   UNION ALL
+                   SELECT created_by, 0, 0, 0, size_bytes FROM secret_attachments WHERE ?1 IS NULL OR created_by = ?1
                )
                SELECT owner_id, sum(is_current AND NOT is_gone) AS files,
                       sum(size_bytes * (is_current AND NOT is_gone)) AS current_bytes,
                       sum(size_bytes * (NOT is_current AND NOT is_gone)) AS revision_bytes,
-                      sum(size_bytes * is_gone) AS trash_bytes
+                      sum(size_bytes * is_gone) AS trash_bytes, sum(attached_bytes) AS attached_bytes
                FROM counted GROUP BY owner_id ORDER BY owner_id";
     let mut statement = connection.prepare_cached(sql)?;
     row::all(statement.query([user_id.map(|id| id.to_string())])?, |row| {
@@ -53,6 +57,7 @@ pub(crate) fn by_user(connection: &Connection, user_id: Option<Uuid>) -> Result<
             current_bytes: row::size(row, "current_bytes")?,
             revision_bytes: row::size(row, "revision_bytes")?,
             trash_bytes: row::size(row, "trash_bytes")?,
+            attached_bytes: row::size(row, "attached_bytes")?,
         })
     })
 }

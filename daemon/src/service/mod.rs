@@ -65,6 +65,7 @@ pub(crate) mod search;
 pub(crate) mod search_index;
 pub(crate) mod second_factors;
 pub(crate) mod second_step;
+pub(crate) mod secret_attachments;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod setup_code;

@@ -15,7 +15,9 @@ use super::Error;
 use super::audit::page;
 use super::caller::Caller;
 use super::common::Common;
+use super::sweep;
 use crate::model::event::Event;
+use crate::model::file::BlobId;
 use crate::model::group::GroupName;
 use crate::model::precondition::Precondition;
 use crate::model::role::Action;
@@ -24,7 +26,7 @@ use crate::model::secret::{
 };
 use crate::model::user::Username;
 use crate::repo::audit::{self, Entry as AuditEntry, Outcome};
-use crate::repo::{groups, secrets, users};
+use crate::repo::{contents, groups, secret_attachments, secrets, users};
 use crate::storage::database::DatabaseError;
 use crate::storage::scope::Scope;
 
@@ -186,8 +188,11 @@ impl Secrets {
     /// Deletes a vault with all that is in it.
     pub(crate) async fn delete(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
         let entry = self.entry(caller, "secret_vault.deleted", id);
-        self.write(caller, entry, move |scope| if secrets::delete_vault(scope, id)? { Ok(()) } else { Err(VAULT) })
-            .await
+        let work = move |scope: &Scope<'_>| {
+            let attached = secret_attachments::delete_of_vault(scope, id)?;
+            if secrets::delete_vault(scope, id)? { Ok(((), attached)) } else { Err(VAULT) }
+        };
+        self.write_freeing(caller, entry, work, |()| true).await
     }
 
     /// The caller's keys of a vault.
@@ -348,13 +353,15 @@ impl Secrets {
             if let Some(item) = &current
                 && secrets::links_from(scope, vault_id, item.sequence, 1)?.first() == Some(&new.link)
             {
-                return Ok(Written::Stored(item.clone()));
+                return Ok((Written::Stored(item.clone()), Vec::new()));
             }
             let revision = current.as_ref().map(|item| item.revision.to_string());
             if !precondition.holds(revision.as_deref()) {
-                return Ok(Written::Stale(current));
+                return Ok((Written::Stale(current), Vec::new()));
             }
-            let Some(claim) = next_link(scope, &vault, &new.link, user_id)? else { return Ok(Written::Stale(current)) };
+            let Some(claim) = next_link(scope, &vault, &new.link, user_id)? else {
+                return Ok((Written::Stale(current), Vec::new()));
+            };
             let revision = current.as_ref().map_or(0, |item| item.revision).saturating_add(1);
             let content = new.content.as_ref().map(|content| Sha256::digest(content).into());
             if claim.change != Change::Item(id, Entry { revision, content }) {
@@ -385,9 +392,15 @@ impl Secrets {
             } else {
                 secrets::insert_item(scope, &item)?;
             }
-            Ok(Written::Stored(item))
+            // A deleted item has nothing attached any more, whichever of its states comes back.
+            let attached = match item.content {
+                Some(_) => Vec::new(),
+                None => secret_attachments::delete_of_item(scope, vault_id, id)?,
+            };
+            Ok((Written::Stored(item), attached))
         };
-        let written = self.write_if(caller, entry, work, |written| matches!(written, Written::Stored(_))).await?;
+        let is_stored = |written: &Written| matches!(written, Written::Stored(_));
+        let written = self.write_freeing(caller, entry, work, is_stored).await?;
         if let Written::Stored(item) = &written {
             self.tell(vault_id, item.sequence);
         }
@@ -437,7 +450,6 @@ impl Secrets {
         self.write_if(caller, entry, work, |_| true).await
     }
 
-    /// The audit is not the person's to write: it comes when their scope is over, and when something was changed.
     pub(super) async fn write_if<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -445,16 +457,31 @@ impl Secrets {
         work: impl FnOnce(&Scope<'_>) -> Result<T, Error> + Send + 'static,
         is_change: fn(&T) -> bool,
     ) -> Result<T, Error> {
+        self.write_freeing(caller, entry, move |scope| Ok((work(scope)?, Vec::new())), is_change).await
+    }
+
+    /// Writes as the caller. The audit, and what becomes of contents that `work` tells to be attached to nothing any more, is not
+    /// the person's to write: it comes when their scope is over; the audit, when something was changed.
+    pub(super) async fn write_freeing<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        entry: AuditEntry,
+        work: impl FnOnce(&Scope<'_>) -> Result<(T, Vec<BlobId>), Error> + Send + 'static,
+        is_change: fn(&T) -> bool,
+    ) -> Result<T, Error> {
         caller.require(Action::Account).await?;
         let user_id = caller.user.id;
-        let written = caller.store().database.write(move |transaction: &Transaction<'_>| -> Result<T, Error> {
-            let result = work(&secrets::scope(transaction, user_id)?)?;
+        let written = caller.store().database.write(move |transaction: &Transaction<'_>| -> Result<_, Error> {
+            let (result, attached) = work(&secrets::scope(transaction, user_id)?)?;
+            let unused = contents::forget_unused(transaction, attached)?;
             if is_change(&result) {
                 audit::insert(transaction, &entry)?;
             }
-            Ok(result)
+            Ok((result, unused))
         });
-        written.await
+        let (result, unused) = written.await?;
+        sweep::remove(caller.lease(), unused).await;
+        Ok(result)
     }
 }
 

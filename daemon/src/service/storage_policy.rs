@@ -126,7 +126,8 @@ impl StorageRules {
 async fn of_user(caller: &Caller, user_id: Uuid) -> Result<OwnUsage, Error> {
     let read = caller.store().database.read(move |connection| -> Result<_, Error> {
         users::find(connection, user_id)?.ok_or(Error::NotFound("user"))?;
-        let nothing = UsageOfUser { user_id, files: 0, current_bytes: 0, revision_bytes: 0, trash_bytes: 0 };
+        let nothing =
+            UsageOfUser { user_id, files: 0, current_bytes: 0, revision_bytes: 0, trash_bytes: 0, attached_bytes: 0 };
         let general = Some(policy::storage(connection)?.quota_bytes).filter(|quota| *quota > 0);
         Ok(OwnUsage {
             usage: usage::by_user(connection, Some(user_id))?.pop().unwrap_or(nothing),

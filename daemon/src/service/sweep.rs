@@ -13,6 +13,7 @@ use crate::model::file::BlobId;
 use crate::repo::audit::{self, Outcome};
 use crate::repo::blobs::{Blobs, Stored};
 use crate::repo::contents::{self, Claim};
+use crate::repo::secret_attachments;
 use crate::storage::database::DatabaseError;
 
 /// Notes of removed blobs that are looked at together.
@@ -67,6 +68,11 @@ enum Fate {
 
 /// Removes the blobs that nobody needs, and puts those into quarantine of which that is not known; tells how many were removed.
 pub(super) async fn sweep_all(lease: &Lease, common: &Common) -> Result<u64, Error> {
+    let strays = lease.store().database.write(|transaction| -> Result<_, DatabaseError> {
+        let strays = secret_attachments::delete_stray(transaction)?;
+        contents::forget_unused(transaction, strays)
+    });
+    remove(lease, strays.await?).await;
     let mut removed = 0;
     for directory in 0..=u8::MAX {
         let reader = lease.clone();

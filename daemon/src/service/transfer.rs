@@ -77,10 +77,15 @@ impl Received {
                 Ok(done)
             }
             Err(error) => {
-                abandon(self.stored);
+                self.abandon();
                 Err(error)
             }
         }
+    }
+
+    /// Removes the content.
+    pub(crate) fn abandon(self) {
+        abandon(self.stored);
     }
 }
 

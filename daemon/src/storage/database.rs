@@ -101,7 +101,7 @@ impl DatabaseError {
 fn rule_of(error: &rusqlite::Error) -> Option<&'static str> {
     let rusqlite::Error::SqliteFailure(code, Some(message)) = error else { return None };
     let by_trigger = code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER;
-    by_trigger.then(|| ["role", "owner", "sequence"].into_iter().find(|rule| rule == message)).flatten()
+    by_trigger.then(|| ["role", "owner", "sequence", "item"].into_iter().find(|rule| rule == message)).flatten()
 }
 
 fn is_unique_violation(error: &rusqlite::Error) -> bool {

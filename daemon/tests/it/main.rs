@@ -58,6 +58,7 @@ mod sandbox;
 mod sealing;
 mod search;
 mod second_factors;
+mod secret_attachments;
 mod secrets;
 mod sessions;
 mod share_drops;

@@ -109,6 +109,8 @@ fn every_route_is_described_with_its_errors() {
         "/api/v1/secrets/vaults",
         "/api/v1/secrets/vaults/{id}",
         "/api/v1/secrets/vaults/{id}/items/{item_id}",
+        "/api/v1/secrets/vaults/{id}/items/{item_id}/attachments",
+        "/api/v1/secrets/vaults/{id}/items/{item_id}/attachments/{attachment_id}",
         "/api/v1/secrets/vaults/{id}/items/{item_id}/revisions",
         "/api/v1/secrets/vaults/{id}/keys",
         "/api/v1/secrets/vaults/{id}/members",

@@ -19,9 +19,9 @@ use crate::events::Follower;
 use crate::harness::{Daemon, Person};
 use crate::webhooks::wait_until;
 
-const SECRET: &[u8] = b"the canary that sings of hunter2";
+pub(crate) const SECRET: &[u8] = b"the canary that sings of hunter2";
 
-fn rng() -> UnwrapErr<getrandom::SysRng> {
+pub(crate) fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }
 
@@ -34,14 +34,14 @@ fn decode(text: &Value) -> Vec<u8> {
 }
 
 /// Somebody with a client: an account on the box, and the keys that the box has not.
-struct User {
-    person: Person,
+pub(crate) struct User {
+    pub(crate) person: Person,
     account: AccountKey,
     identity: Identity,
 }
 
 impl User {
-    fn new(daemon: &Daemon, name: &str) -> Self {
+    pub(crate) fn new(daemon: &Daemon, name: &str) -> Self {
         let person = daemon.user(name, "reader");
         let id = person.id.parse().unwrap();
         let account = AccountKey::generate(id, &mut rng());
@@ -57,15 +57,15 @@ impl User {
         user
     }
 
-    fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         self.account.account()
     }
 
-    fn send(&self, daemon: &Daemon, method: &str, path: &str, body: &Value) -> Reply {
+    pub(crate) fn send(&self, daemon: &Daemon, method: &str, path: &str, body: &Value) -> Reply {
         daemon.send_as(&self.person.token, method, path, body)
     }
 
-    fn get(&self, daemon: &Daemon, path: &str) -> Reply {
+    pub(crate) fn get(&self, daemon: &Daemon, path: &str) -> Reply {
         daemon.get_as(&self.person.token, path)
     }
 
@@ -79,23 +79,23 @@ impl User {
 }
 
 /// What a client remembers of a vault.
-struct Vault {
+pub(crate) struct Vault {
     manifest: Manifest,
     keys: Vec<VaultKey>,
     writers: Vec<PublicIdentity>,
 }
 
 impl Vault {
-    fn key(&self) -> &VaultKey {
+    pub(crate) fn key(&self) -> &VaultKey {
         self.keys.last().unwrap()
     }
 
-    fn path(&self, rest: &str) -> String {
+    pub(crate) fn path(&self, rest: &str) -> String {
         format!("/secrets/vaults/{}{rest}", self.key().vault())
     }
 
     /// The body of the next revision of an item.
-    fn revision(&self, writer: &User, item: &ItemKey, content: Option<&[u8]>) -> Value {
+    pub(crate) fn revision(&self, writer: &User, item: &ItemKey, content: Option<&[u8]>) -> Value {
         let revision = self.manifest.entries().get(&item.item()).map_or(0, |entry| entry.revision) + 1;
         let version = Version { revision, generation: self.key().generation() };
         let sealed = content.map(|content| item.seal(version, content, &mut rng()).unwrap());
@@ -109,14 +109,21 @@ impl Vault {
         })
     }
 
-    fn put(&self, daemon: &Daemon, writer: &User, item: Uuid, condition: (&str, &str), body: &Value) -> Reply {
+    pub(crate) fn put(
+        &self,
+        daemon: &Daemon,
+        writer: &User,
+        item: Uuid,
+        condition: (&str, &str),
+        body: &Value,
+    ) -> Reply {
         let headers = [("content-type", "application/json"), condition];
         let path = self.path(&format!("/items/{item}"));
         daemon.request_as(&writer.person.token, "PUT", &path, &headers, body.to_string().as_bytes())
     }
 
     /// Follows what the box tells, and believes no more of it than is proven.
-    fn sync(&mut self, daemon: &Daemon, reader: &User) -> Value {
+    pub(crate) fn sync(&mut self, daemon: &Daemon, reader: &User) -> Value {
         let since = self.manifest.sequence();
         let changes = reader.get(daemon, &self.path(&format!("/sync?since={since}"))).expect(200);
         let links: Vec<Vec<u8>> = changes["links"].as_array().unwrap().iter().map(decode).collect();
@@ -126,10 +133,10 @@ impl Vault {
     }
 }
 
-const NEW: (&str, &str) = ("if-none-match", "*");
+pub(crate) const NEW: (&str, &str) = ("if-none-match", "*");
 
 /// A vault of Ada's with one item in it.
-fn ada_and_a_vault(daemon: &Daemon) -> (User, Vault, ItemKey) {
+pub(crate) fn ada_and_a_vault(daemon: &Daemon) -> (User, Vault, ItemKey) {
     let ada = User::new(daemon, "ada_l");
     let mut vault = ada.vault(daemon);
     let item = ItemKey::generate(vault.key().vault(), Uuid::new_v4(), &mut rng());
@@ -139,7 +146,7 @@ fn ada_and_a_vault(daemon: &Daemon) -> (User, Vault, ItemKey) {
 }
 
 /// Lets somebody in, who then has what a client needs.
-fn let_in(daemon: &Daemon, vault: &Vault, by: &User, user: &User, role: Role, name: &str) -> Vault {
+pub(crate) fn let_in(daemon: &Daemon, vault: &Vault, by: &User, user: &User, role: Role, name: &str) -> Vault {
     let terms = Terms { role, made_at_s: 0 };
     let seal = |key| grant::seal(key, terms, &by.identity, user.identity.public(), &mut rng()).unwrap();
     let keys: Vec<Value> =
