@@ -1,5 +1,6 @@
 //! The command line. No secret is part of it: those come from files, from standard input, or are typed.
 
+mod attachments;
 mod links;
 mod secrets;
 mod setup;
@@ -8,6 +9,7 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
+    attachments::Attachment,
     links::Link,
     secrets::{Changes, Item, Login, Out, Password, Secrets, Unlock, Vault},
     setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch},

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use coffer_api::SecretRole;
 
-use super::Link;
+use super::{Attachment, Link};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -62,6 +62,9 @@ pub(crate) enum Secrets {
     /// List, show, make and change items
     #[command(subcommand)]
     Item(Item),
+    /// Attach files to items, and fetch them
+    #[command(subcommand)]
+    Attachment(Attachment),
     /// Items of all vaults that have all the words in their title, their tags or what is not hidden in them
     Search {
         #[arg(required = true)]

@@ -1,7 +1,7 @@
 //! Vaults, items and fields by what people call them: a name, an id, or the first digits of one.
 
 use coffer_client::secrets::{
-    content::Content,
+    content::{Attachment, Content},
     device::Device,
     failure::Failure,
     store::{Item, StoreError, Vault, Vaults},
@@ -32,6 +32,13 @@ pub(super) fn field(content: &Content, called: &str) -> Result<zeroize::Zeroizin
         None if called == "notes" => Ok(content.notes.clone()),
         None => Err(Failure::Unknown { what: "field", name: called.to_owned(), hint: "." }),
     }
+}
+
+/// Something that is attached to an item.
+pub(super) fn attachment(content: &Content, called: &str) -> Result<Attachment, Failure> {
+    one("attachment", "attachments", content.attachments.clone(), called, |attachment| {
+        (attachment.id, &attachment.name)
+    })
 }
 
 /// What the library says, in the words of the command line.

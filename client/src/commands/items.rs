@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use coffer_client::secrets::{
+    attachments,
     content::{Content, Field, FieldKind, Kind},
     device::Device,
     failure::Failure,
@@ -107,6 +108,10 @@ pub(super) fn item(machine: &Machine, command: cli::Item) -> Result<(), Failure>
             let unknown =
                 || Failure::Unknown { what: "revision", name: revision.to_string(), hint: " that says something." };
             let content = content.ok_or_else(unknown)?;
+            let (content, gone) = attachments::restored(&Line::new(&device)?, &item, content)?;
+            if !gone.is_empty() {
+                show::note(&format!("What was attached then is gone: {}.", gone.join(", ")));
+            }
             written(&device.edit(item.vault, item.id, item.revision, content).map_err(failure)?, &out);
         }
     }

@@ -2,10 +2,12 @@
 
 mod account;
 mod ask;
+mod attachments;
 mod find;
 mod items;
 mod links;
 mod people;
+mod progress;
 mod show;
 
 use std::{path::PathBuf, time::Duration};
@@ -49,6 +51,7 @@ pub(crate) fn run(machine: &Machine, command: Secrets) -> Result<(), Failure> {
         Secrets::Sync(out) => synchronise(machine, &out),
         Secrets::Vault(command) => items::vault(machine, command),
         Secrets::Item(command) => items::item(machine, command),
+        Secrets::Attachment(command) => attachments::run(machine, command),
         Secrets::Search { words, out } => items::search(machine, &words, &out),
         Secrets::Get { path, out } => items::get(machine, &path, &out),
         Secrets::Members { vault, out } => people::members(machine, &vault, &out),

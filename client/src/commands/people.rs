@@ -2,6 +2,8 @@
 
 use coffer_api::SecretRole;
 use coffer_client::secrets::{
+    attachments,
+    content::Content,
     device::Device,
     failure::Failure,
     line::Line,
@@ -14,7 +16,7 @@ use coffer_crypto::secrets::identity::{Fingerprint, Trust};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Machine, find, find::failure, show};
+use super::{Machine, find, find::failure, progress::Progress, show};
 use crate::cli::Out;
 
 /// What a person says about somebody's keys.
@@ -49,21 +51,41 @@ pub(super) fn share_item(
     role: SecretRole,
     out: &Out,
 ) -> Result<(), Failure> {
-    if !item.content.attachments.is_empty() {
-        return Err(Failure::Usage("What is attached to an item does not move with it. Detach it first.".to_owned()));
-    }
     let line = Line::new(&device)?;
+    if !item.content.attachments.is_empty() {
+        // What is attached is at the box alone; so the item has to be there as it is here.
+        visited(&line, item.vault)?;
+    }
     // Somebody whom the box does not know is found out before anything is made.
     if !name.starts_with('@') {
         people::by_name(&line, name)?.check_unchanged()?;
     }
     let id = sharing::create_vault(&line, &item.content.title)?;
     visited(&line, id)?;
-    device.create(id, vec![item.content.clone()]).map_err(failure)?;
+    let bare = Content { attachments: Vec::new(), ..item.content.clone() };
+    let made = device.create(id, vec![bare]).map_err(failure)?;
     visited(&Line::new(&device)?, id)?;
+    for made in &made {
+        attach_as_before(&mut device, item, made)?;
+    }
     device.delete(item.vault, item.id, item.revision).map_err(failure)?;
     visited(&Line::new(&device)?, item.vault)?;
     share_vault(&device, &Vault { id, name: item.content.title.clone() }, name, role, out)
+}
+
+/// Brings what is attached to an item to its new place.
+fn attach_as_before(device: &mut Device, from: &Item, to: &Item) -> Result<(), Failure> {
+    if from.content.attachments.is_empty() {
+        return Ok(());
+    }
+    let mut progress = Progress::new();
+    let attached = attachments::copy(&Line::new(device)?, from, (to.vault, to.id), &mut |name, done, all| {
+        progress.show(name, done, all);
+    })?;
+    drop(progress);
+    let content = Content { attachments: attached, ..to.content.clone() };
+    device.edit(to.vault, to.id, to.revision, content).map_err(failure)?;
+    visited(&Line::new(device)?, to.vault)
 }
 
 fn share_vault(device: &Device, vault: &Vault, name: &str, role: SecretRole, out: &Out) -> Result<(), Failure> {

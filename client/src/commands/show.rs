@@ -4,7 +4,7 @@ use std::io::Write;
 
 use coffer_client::secrets::{
     agent,
-    content::{Content, Field},
+    content::{Attachment, Content, Field},
     device::Device,
     failure::Failure,
     handouts::Opened,
@@ -226,12 +226,18 @@ fn document(content: &Content, show: bool) -> Value {
     told
 }
 
+/// Something that is attached, in a line.
+pub(super) fn attachment(attachment: &Attachment) -> String {
+    format!("{}  ({} bytes)", attachment.name, attachment.size)
+}
+
 fn described(content: &Content, show: bool) -> String {
     let mut lines = vec![content.title.clone()];
     let value = |field: &Field| {
         if field.kind.hidden() && !show { HIDDEN.to_owned() } else { field.value.to_string() }
     };
     lines.extend(content.fields.iter().map(|field| format!("  {}: {}", field.name, value(field))));
+    lines.extend(content.attachments.iter().map(|attached| format!("  attached: {}", attachment(attached))));
     if !content.tags.is_empty() {
         lines.push(format!("  tags: {}", content.tags.iter().cloned().collect::<Vec<_>>().join(", ")));
     }

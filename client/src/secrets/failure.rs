@@ -132,7 +132,7 @@ pub enum Failure {
     #[error("The item {0} was written by a newer version. Update this program to change it.")]
     Newer(Uuid),
     /// What is sealed has a largest size.
-    #[error("The item {0:?} is too large: at most 1 MiB fits. Longer things are files.")]
+    #[error("The item {0:?} is too large: at most 1 MiB fits. Attach longer things as files: `coffer attachment add`.")]
     TooLarge(String),
     /// Sealing failed.
     #[error("{0}")]
@@ -161,6 +161,16 @@ pub enum Failure {
         vault: String,
         /// What was found.
         findings: Vec<Finding>,
+    },
+    /// What is attached to an item is not what the item says.
+    #[error("The box lies about {name:?}, attached to {title:?}: {fault}. Nothing of what it delivered was kept.")]
+    Attachment {
+        /// What the item is called.
+        title: String,
+        /// What is attached to it.
+        name: String,
+        /// What was found.
+        fault: AttachmentFault,
     },
     /// A vault that this device knows is gone, though nobody was told so.
     #[error(
@@ -210,6 +220,28 @@ pub enum Failure {
     Busy(String),
 }
 
+/// What a box was caught at with something that is attached to an item.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachmentFault {
+    /// The item names it, and the box has nothing.
+    #[error("dropped: it does not deliver it")]
+    Dropped,
+    /// It is sealed, whole, and another one.
+    #[error("swapped: it delivers {0:?}")]
+    Swapped(String),
+    /// It ends too early.
+    #[error("cut short: it delivers {delivered_bytes} of {sealed_bytes} bytes")]
+    CutShort {
+        /// What came.
+        delivered_bytes: u64,
+        /// What has to come.
+        sealed_bytes: u64,
+    },
+    /// It is not what was attached.
+    #[error("altered: nobody has attached what it delivers")]
+    Altered,
+}
+
 /// What a failure is on the command line.
 impl Failure {
     /// What the program ends with; docs/secrets-client.md lists the codes.
@@ -225,6 +257,7 @@ impl Failure {
             Self::Unknown { .. } | Self::Ambiguous { .. } => 9,
             Self::History { fault, .. } => fault_code(fault),
             Self::Items { findings, .. } => findings.first().map_or(25, finding_code),
+            Self::Attachment { fault, .. } => attachment_code(fault),
             Self::KeyOfStranger { .. } => 23,
             Self::VaultKey { .. } | Self::AccountKeys => 25,
             Self::KeysChanged { .. } | Self::AnotherAccount { .. } => 28,
@@ -303,6 +336,14 @@ fn finding_code(finding: &Finding) -> u8 {
         Finding::Altered(_) => 25,
         Finding::Revived(_) => 26,
         Finding::Invented(_) => 27,
+    }
+}
+
+fn attachment_code(fault: &AttachmentFault) -> u8 {
+    match fault {
+        AttachmentFault::Dropped => 22,
+        AttachmentFault::Swapped(_) => 24,
+        AttachmentFault::CutShort { .. } | AttachmentFault::Altered => 25,
     }
 }
 

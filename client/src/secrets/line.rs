@@ -1,7 +1,10 @@
 //! Requests of somebody who is logged in: the access token goes along, and is exchanged when it is too old. A refresh token is
 //! good for once, and a second use ends the session, so that only one process exchanges it at a time.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use coffer_api::{NewSession, Page, ProblemCode, RefreshSession, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
@@ -84,6 +87,32 @@ impl<'a> Line<'a> {
             Err(RemoteError::Refused(problem)) if problem.code == ProblemCode::PreconditionFailed => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Sends a body of that length while it is read. It is read once: ask the box for something first, so that the token is good.
+    pub(super) fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        length: u64,
+        body: &mut dyn Read,
+    ) -> Result<T, Failure> {
+        Ok(self.remote.upload(path, &self.token(None)?, length, body)?)
+    }
+
+    /// Asks for what is read while it comes.
+    pub(super) fn download(&self, path: &str) -> Result<impl Read + use<'a>, Failure> {
+        let token = self.token(None)?;
+        Ok(match self.remote.download(path, &token) {
+            Err(RemoteError::Refused(problem)) if problem.code == ProblemCode::Unauthenticated => {
+                self.remote.download(path, &self.token(Some(&token))?)?
+            }
+            asked => asked?,
+        })
+    }
+
+    /// The line broke while something came.
+    pub(super) fn broken(&self, error: &io::Error) -> Failure {
+        Failure::Unreachable { url: self.remote.url().to_owned(), cause: error.to_string() }
     }
 
     /// What answers is no box.

@@ -21,14 +21,16 @@ pub struct Merged {
 /// Merges this device's change with the other one. All three are states of one item: `base`, which both began with (`None`
 /// for an item that both have made), and what each has made of it (`None` for deleted).
 ///
-/// A change wins over a deletion: who has deleted the item did not know what it says now.
+/// A change wins over a deletion: who has deleted the item did not know what it says now. What was attached to it is gone with a
+/// deletion at the box, though.
 pub fn merge(base: Option<&Content>, ours: Option<&Content>, theirs: Option<&Content>) -> Merged {
     match (ours, theirs) {
         (None, None) => Merged { item: None, copy: None },
         // Who deletes what the other left alone deletes it.
         (None, Some(theirs)) if Some(theirs) == base => Merged { item: None, copy: None },
         (Some(ours), None) if Some(ours) == base => Merged { item: None, copy: None },
-        (None, Some(only)) | (Some(only), None) => Merged { item: Some(only.clone()), copy: None },
+        (None, Some(theirs)) => Merged { item: Some(theirs.clone()), copy: None },
+        (Some(ours), None) => Merged { item: Some(Content { attachments: Vec::new(), ..ours.clone() }), copy: None },
         (Some(ours), Some(theirs)) => merge_contents(base, ours, theirs),
     }
 }

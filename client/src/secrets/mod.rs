@@ -12,11 +12,13 @@
 //! | [`people`] | other accounts' keys, and how far they are believed |
 //! | [`sync`], [`pull`], [`push`] | news from the box, proven; edits to the box |
 //! | [`sharing`] | members, and new keys |
+//! | [`attachments`] | what is attached to items, sealed as a stream |
 //! | [`handouts`] | one-time links, for people without an account |
 //! | [`history`] | what an item said before |
 //! | [`failure`] | why a command ends before it is done |
 
 pub mod agent;
+pub mod attachments;
 pub mod content;
 pub mod device;
 pub mod failure;

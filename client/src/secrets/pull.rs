@@ -345,6 +345,8 @@ fn fold(line: &Line<'_>, rows: Rows<'_>, vault: Uuid, id: Uuid, base: &Base) -> 
     // Two names of a vault are one too many.
     let Some(mut copy) = copy.filter(|_| id != vault) else { return Ok(None) };
     let today = (line.device.now)().to_zoned(TimeZone::UTC).date();
+    // What is attached stays with the item, which says what both have attached: under the copy's key it would not open.
+    copy.attachments.clear();
     copy.title = conflict_title(&copy.title, &line.device.profile.device, today);
     let title = copy.title.clone();
     rows.put(Kind::Draft, vault, Uuid::new_v4(), &Draft { base: 0, edits: 1, content: Some(copy) })?;

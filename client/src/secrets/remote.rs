@@ -1,18 +1,18 @@
 //! Requests to a box: over TLS, or in clear to this machine alone. What a box answers is a value or one of a few errors; who
 //! is logged in, and what a vault is, are others' business.
 
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 
 use coffer_api::{Problem, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{
-    Agent,
+    Agent, AsSendBody, Body, SendBody,
     config::Config,
-    http::{Method, Request, Uri, header},
+    http::{Method, Request, Response, Uri, header},
 };
 use zeroize::Zeroizing;
 
-/// From resolving the name to the end of the reply.
+/// From resolving the name to the end of the reply; of what is sent and read as a stream, from one part to the next.
 const LIMIT: Duration = Duration::from_mins(1);
 /// Largest reply that is read: what a box tells of a vault at once is half of it.
 const MAX_REPLY_BYTES: u64 = 32 * 1024 * 1024;
@@ -114,7 +114,7 @@ impl Remote {
         condition: Option<Condition>,
         body: Option<&B>,
     ) -> Result<T, RemoteError> {
-        let no_box = || RemoteError::NoBox { url: self.url.clone() };
+        let no_box = || self.no_box();
         let mut head = Request::builder().method(method).uri(format!("{}{PREFIX}{path}", self.url));
         if let Some(token) = token {
             head = head.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
@@ -132,22 +132,72 @@ impl Remote {
             }
             None => self.agent.run(head.body(()).map_err(|_| no_box())?),
         };
+        self.read(sent)
+    }
+
+    /// Sends a body of that length while it is read. A box that refuses it does so before that, if it can.
+    pub(super) fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: &SecretString,
+        length: u64,
+        body: &mut dyn Read,
+    ) -> Result<T, RemoteError> {
+        let head = Request::put(format!("{}{PREFIX}{path}", self.url))
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, length)
+            .header(header::EXPECT, "100-continue");
+        let request = head.body(SendBody::from_reader(body)).map_err(|_| self.no_box())?;
+        self.read(self.agent.run(self.at_length(request)))
+    }
+
+    /// Asks for what is read while it comes.
+    pub(super) fn download(&self, path: &str, token: &SecretString) -> Result<impl Read + use<>, RemoteError> {
+        let head = Request::get(format!("{}{PREFIX}{path}", self.url))
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+        let request = self.at_length(head.body(()).map_err(|_| self.no_box())?);
+        let reply = self.agent.run(request).map_err(|source| self.unreachable(source))?;
+        match reply.status().as_u16() {
+            200 => Ok(reply.into_body().into_reader()),
+            _ => Err(self.read::<()>(Ok(reply)).err().unwrap_or_else(|| self.no_box())),
+        }
+    }
+
+    /// What takes as long as it takes, and may not stand still.
+    fn at_length<S: AsSendBody>(&self, request: Request<S>) -> Request<S> {
+        self.agent
+            .configure_request(request)
+            .timeout_global(None)
+            .timeout_connect(Some(LIMIT))
+            .timeout_recv_response(Some(LIMIT))
+            .timeout_per_read(Some(LIMIT))
+            .timeout_per_write(Some(LIMIT))
+            .build()
+    }
+
+    /// What came back: a value, or why there is none.
+    fn read<T: DeserializeOwned>(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<T, RemoteError> {
         let mut reply = sent.map_err(|source| self.unreachable(source))?;
         let status = reply.status().as_u16();
         let read = reply.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
         let bytes = Zeroizing::new(read.map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => no_box(),
+            ureq::Error::BodyExceedsLimit(_) => self.no_box(),
             other => self.unreachable(other),
         })?);
         match status {
-            200..=299 if bytes.is_empty() => serde_json::from_slice(b"null").map_err(|_| no_box()),
-            200..=299 => serde_json::from_slice(&bytes).map_err(|_| no_box()),
+            200..=299 if bytes.is_empty() => serde_json::from_slice(b"null").map_err(|_| self.no_box()),
+            200..=299 => serde_json::from_slice(&bytes).map_err(|_| self.no_box()),
             _ => Err(match serde_json::from_slice::<Problem>(&bytes) {
                 Ok(problem) if problem.status == status => RemoteError::Refused(Box::new(problem)),
                 Err(_) if status == 412 => RemoteError::Stale(bytes),
-                Ok(_) | Err(_) => no_box(),
+                Ok(_) | Err(_) => self.no_box(),
             }),
         }
+    }
+
+    fn no_box(&self) -> RemoteError {
+        RemoteError::NoBox { url: self.url.clone() }
     }
 
     fn unreachable(&self, source: ureq::Error) -> RemoteError {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
@@ -42,14 +42,19 @@ pub fn read_text(path: &Path, limit_bytes: u64) -> Result<Zeroizing<String>, Err
 
 /// Writes a file with mode 0600, through a neighbour that takes its name when everything is on disk.
 pub fn write(path: &Path, content: &[u8], existing: Existing) -> Result<(), Error> {
-    persist(path, content, existing).map_err(|source| Error::File { what: "writing", path: path.to_owned(), source })
+    write_from(path, &mut &*content, existing).map_err(|source| Error::File {
+        what: "writing",
+        path: path.to_owned(),
+        source,
+    })
 }
 
-fn persist(path: &Path, content: &[u8], existing: Existing) -> io::Result<()> {
+/// The same, of what is read from somewhere: all of it, or nothing.
+pub fn write_from(path: &Path, source: &mut dyn Read, existing: Existing) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Made with mode 0600, as `tempfile` does, and gone again if anything below fails.
     let mut file = NamedTempFile::new_in(directory)?;
-    file.write_all(content)?;
+    io::copy(source, &mut file)?;
     file.as_file().sync_all()?;
     match existing {
         Existing::Replace => file.persist(path),

@@ -91,6 +91,11 @@ impl BoxUnderTest {
         collect(self.directory.path(), &mut all);
         all
     }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for BoxUnderTest {

@@ -1,5 +1,6 @@
 //! Secrets vaults, by real `coffer` processes at a real `cofferd` with a real encrypted storage.
 
+mod attachments;
 mod box_under_test;
 mod device;
 mod groups;

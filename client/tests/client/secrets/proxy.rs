@@ -14,10 +14,14 @@ use super::box_under_test::BoxUnderTest;
 /// Changes the JSON of a reply; it is told the method, the path and its query.
 type Lie = Box<dyn FnMut(&str, &mut Value) + Send>;
 
+/// Changes a reply as it is: its status, and its body.
+type Forgery = Box<dyn FnMut(&str, &mut u16, &mut Vec<u8>) + Send>;
+
 #[derive(Default)]
 struct State {
     traffic: Vec<u8>,
     lie: Option<Lie>,
+    forgery: Option<Forgery>,
     is_down: bool,
 }
 
@@ -52,9 +56,15 @@ impl Proxy {
         self.state.lock().unwrap().lie = Some(Box::new(lie));
     }
 
+    /// The same, of what is no JSON.
+    pub(super) fn forge(&self, forgery: impl FnMut(&str, &mut u16, &mut Vec<u8>) + Send + 'static) {
+        self.state.lock().unwrap().forgery = Some(Box::new(forgery));
+    }
+
     /// The box is honest again.
     pub(super) fn tell_the_truth(&self) {
-        self.state.lock().unwrap().lie = None;
+        let mut state = self.state.lock().unwrap();
+        (state.lie, state.forgery) = (None, None);
     }
 
     /// Whether nothing answers.
@@ -72,11 +82,20 @@ fn forward(mut stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io
     if state.lock().unwrap().is_down {
         return Ok(());
     }
-    let (head, body) = message(&mut BufReader::new(stream.try_clone()?))?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let head = head(&mut reader)?;
+    if headers(&head).contains_key("expect") {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let body = body(&mut reader, &head)?;
     let mut there = TcpStream::connect(target)?;
     let mut lines = head.lines();
     let first = lines.next().unwrap_or_default().to_owned();
-    let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with("connection:") && !line.is_empty());
+    let is_between_us = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        line.starts_with("connection:") || line.starts_with("expect:")
+    };
+    let kept = lines.filter(|line| !is_between_us(line) && !line.is_empty());
     let request = format!("{first}\r\n{}\r\nconnection: close\r\n\r\n", kept.collect::<Vec<_>>().join("\r\n"));
     there.write_all(request.as_bytes())?;
     there.write_all(&body)?;
@@ -92,14 +111,19 @@ fn forward(mut stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io
         lie(&path, &mut value);
         reply = value.to_string().into_bytes();
     }
+    let mut status = answer.lines().next().unwrap_or_default().to_owned();
+    if let Some(forgery) = &mut state.forgery {
+        let mut code = status.split(' ').nth(1).unwrap_or_default().parse().unwrap_or(0);
+        forgery(&path, &mut code, &mut reply);
+        status = format!("HTTP/1.1 {code} -");
+    }
     drop(state);
-    let mut status = answer.lines().next().unwrap_or_default();
     // Who is made up is known to nobody but the liar.
     if status.contains(" 404 ")
         && path.contains("/secrets/identities/")
         && !reply.windows(6).any(|part| part == b"status")
     {
-        status = "HTTP/1.1 200 OK";
+        "HTTP/1.1 200 OK".clone_into(&mut status);
     }
     let content = headers(&answer).remove("content-type").unwrap_or_else(|| "application/json".to_owned());
     write!(
@@ -112,16 +136,26 @@ fn forward(mut stream: TcpStream, target: &str, state: &Mutex<State>) -> std::io
 
 /// A head, and as much of a body as it says.
 pub(super) fn message(reader: &mut BufReader<TcpStream>) -> std::io::Result<(String, Vec<u8>)> {
+    let head = head(reader)?;
+    let body = body(reader, &head)?;
+    Ok((head, body))
+}
+
+fn head(reader: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let length = headers(&head).get("content-length").map_or(0, |length| length.parse().unwrap());
+    Ok(head)
+}
+
+fn body(reader: &mut BufReader<TcpStream>, head: &str) -> std::io::Result<Vec<u8>> {
+    let length = headers(head).get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok((head, body))
+    Ok(body)
 }
 
 fn headers(head: &str) -> HashMap<String, String> {
