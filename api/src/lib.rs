@@ -18,6 +18,7 @@ mod page;
 mod patch;
 mod problem;
 mod registrar;
+mod rotations;
 mod sealing;
 mod search;
 mod second_factors;
@@ -67,6 +68,10 @@ pub use problem::{FieldProblem, Problem, ProblemCode};
 pub use registrar::{
     ClaimTicket, DeviceToken, IssueDeviceToken, RegisterDevice, RegisteredDevice, RegisteredDevices, RegistrarCode,
     RegistrarHealth, RegistrarProblem, Registration, RegistrationState,
+};
+pub use rotations::{
+    CreateSecretRotation, PutSecretDropBox, RotationProvider, RotationState, SecretDrop, SecretDropBox, SecretDrops,
+    SecretRotation,
 };
 pub use sealing::{
     BeginSealingJob, Encryption, EncryptionMethod, EncryptionMode, SealingFinding, SealingJob, SealingJobKind,

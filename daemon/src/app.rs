@@ -64,6 +64,8 @@ use crate::service::pictures::Pictures;
 use crate::service::problems::Problems;
 use crate::service::registration::Registrations;
 use crate::service::retention;
+use crate::service::rotation_runs::RotationRuns;
+use crate::service::rotations::Rotations;
 use crate::service::scrub::{self, Scrubs};
 use crate::service::sealing;
 use crate::service::sealing_jobs::{self, SealingJobs};
@@ -96,6 +98,7 @@ use crate::service::webhook_delivery::Deliveries;
 use crate::service::webhooks::Webhooks;
 use crate::storage::hardware::Hardware;
 use crate::storage::registrar_link::RegistrarLink;
+use crate::storage::rotation::Providers;
 use crate::storage::update_channel::UpdateChannel;
 use crate::storage::{durable, gocryptfs, hooks, hygiene, namespace};
 
@@ -235,6 +238,12 @@ fn serve_with(
         srp_verifiers,
         handouts: Arc::new(Handouts::new(Arc::clone(vault), common.clone(), Arc::clone(&secrets))),
         secret_attachments: Arc::new(SecretAttachments::new(common.clone(), Arc::clone(&files), Arc::clone(&secrets))),
+        rotations: Arc::new(Rotations::new(
+            common.clone(),
+            Arc::clone(&secrets),
+            reactions.providers,
+            reactions.rotation_bell,
+        )),
         secrets,
         sessions,
         observatory: Arc::new(observatory),
@@ -371,6 +380,9 @@ struct Reactions {
     event_tally: Tally,
     deliveries: Arc<Deliveries>,
     hook_programs: Arc<HookPrograms>,
+    providers: Arc<Providers>,
+    rotation_runs: Arc<RotationRuns>,
+    rotation_bell: Bell,
     thumbnails_bell: Bell,
     search_bell: Bell,
     scrub_bell: Bell,
@@ -391,13 +403,20 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
     let events = EventBus::start(vec![Box::new(StorageReserve)], observers, Arc::clone(&feed));
     let common = Common::new(Arc::clone(clock), events);
     let deliveries = Arc::new(Deliveries::new(common.clone(), webhooks_bell, options.allow_local_webhooks));
+    let now = Arc::clone(clock);
+    let now = Arc::new(move || now.now());
+    let providers = Arc::new(Providers::new(hooks_socket.clone(), options.allow_local_rotations, now));
     let hook_programs = Arc::new(HookPrograms::new(hooks_socket, hooks_bell));
-    let [scrub_bell, sealing_bell] = std::array::from_fn(|_| Bell::default());
+    let [scrub_bell, sealing_bell, rotation_bell] = std::array::from_fn(|_| Bell::default());
+    let rotation_runs = RotationRuns::new(common.clone(), Arc::clone(&providers), rotation_bell.clone());
     let reactions = Reactions {
         feed,
         event_tally,
         deliveries,
         hook_programs,
+        providers,
+        rotation_runs: Arc::new(rotation_runs),
+        rotation_bell,
         thumbnails_bell,
         search_bell,
         scrub_bell,
@@ -413,6 +432,7 @@ fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &
     let (auditor, guards) = (common.auditor(), common.guards());
     let (deliveries, feed) = (Arc::clone(&reactions.deliveries), Arc::clone(&reactions.feed));
     let hook_programs = Arc::clone(&reactions.hook_programs);
+    let rotation_runs = Arc::clone(&reactions.rotation_runs);
     let (trash, revisions, scrubs, handouts) = (common.clone(), common.clone(), common.clone(), common.clone());
     let (scrub_bell, sealing_bell) = (reactions.scrub_bell.clone(), reactions.sealing_bell.clone());
     let update_paths = options.update_paths();
@@ -432,6 +452,7 @@ fn chores(options: &Serve, common: &Common, uploads: &Arc<Uploads>, reactions: &
         chore(move |lease| search_index::keep(lease, search_bell.clone())),
         chore(move |lease| Arc::clone(&deliveries).run(lease)),
         chore(move |lease| Arc::clone(&hook_programs).run(lease)),
+        chore(move |lease| Arc::clone(&rotation_runs).run(lease)),
         chore(move |lease| Arc::clone(&feed).forget_at_lock(lease)),
         chore(move |lease| updates::forget_copies(lease, update_paths.clone())),
     ]

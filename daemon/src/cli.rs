@@ -112,6 +112,10 @@ pub(crate) struct Serve {
     /// daemon post to every service here.
     #[arg(long)]
     pub(crate) allow_local_webhooks: bool,
+    /// Let rotations of credentials reach this machine itself and link-local addresses, and itself without TLS. Editors can
+    /// then make the daemon connect to every service here.
+    #[arg(long)]
+    pub(crate) allow_local_rotations: bool,
     /// Run the programs in this directory when something happens, as the user that --hooks-user names. Needs a daemon
     /// that root started. See docs/addons.md.
     #[arg(long, value_name = "DIR", requires = "hooks_user", conflicts_with = "hooks_socket")]

@@ -89,7 +89,10 @@ fn each_thing_stands_in_the_layer_that_owns_it() {
         only_in(&format!("\"{statement}"), &["repo/"]);
     }
     only_in("PRAGMA", &["storage/database.rs"]);
-    only_in("Command::new(", &["storage/gocryptfs.rs", "storage/hooks.rs", "storage/sandbox.rs"]);
+    only_in(
+        "Command::new(",
+        &["storage/gocryptfs.rs", "storage/hooks.rs", "storage/rotation/ssh.rs", "storage/sandbox.rs"],
+    );
     only_in("axum", &["http/", "main.rs"]);
     only_in("StatusCode::from_u16", &["http/problem.rs"]);
     only_in("Timestamp::now()", &["model/clock.rs"]);

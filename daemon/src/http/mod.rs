@@ -37,6 +37,7 @@ mod refusals;
 mod registration;
 mod request_stats;
 mod revisions;
+mod rotations;
 mod scrubs;
 mod sealing;
 mod search;
@@ -97,6 +98,7 @@ use crate::service::notes::Notes;
 use crate::service::pictures::Pictures;
 use crate::service::problems::Problems;
 use crate::service::registration::Registrations;
+use crate::service::rotations::Rotations;
 use crate::service::scrub::Scrubs;
 use crate::service::sealing_jobs::SealingJobs;
 use crate::service::sealing_settings::SealingSettings;
@@ -131,6 +133,7 @@ pub(crate) struct Services {
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) secret_attachments: Arc<SecretAttachments>,
     pub(crate) handouts: Arc<Handouts>,
+    pub(crate) rotations: Arc<Rotations>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) users: Arc<Users>,
     pub(crate) api_keys: Arc<ApiKeys>,
@@ -313,6 +316,12 @@ fn routes_of_secrets() -> OpenApiRouter<Services> {
         .routes(routes!(handouts::create, handouts::list))
         .routes(routes!(handouts::delete))
         .routes(routes!(handouts::open))
+        .routes(routes!(rotations::put_drop_box))
+        .routes(routes!(rotations::drops))
+        .routes(routes!(rotations::take_drop))
+        .routes(routes!(rotations::create, rotations::list))
+        .routes(routes!(rotations::get, rotations::delete))
+        .routes(routes!(rotations::run))
 }
 
 /// The box itself.

@@ -22,6 +22,7 @@ pub(crate) mod password;
 pub(crate) mod policy;
 pub(crate) mod precondition;
 pub(crate) mod role;
+pub(crate) mod rotation;
 pub(crate) mod scrub;
 pub(crate) mod sealing;
 pub(crate) mod sealing_job;

@@ -27,6 +27,8 @@ pub(crate) enum Action {
     Restrict,
     /// Make links that open what one sees to people without an account.
     Share,
+    /// Have the box change credentials that one's secrets vaults hold, which makes it connect to where they are used.
+    RotateSecrets,
     /// Make and change accounts, invitations and the rules of registration.
     ManagePeople,
     /// Make and change groups.
@@ -66,6 +68,7 @@ impl Action {
             Self::RestrictOwn => "restrict_own",
             Self::Restrict => "restrict",
             Self::Share => "share",
+            Self::RotateSecrets => "rotate_secrets",
             Self::ManagePeople => "manage_people",
             Self::ManageGroups => "manage_groups",
             Self::ManageSettings => "manage_settings",
@@ -86,7 +89,7 @@ pub(crate) fn allowed(role: Role, action: Action) -> bool {
     let least = match action {
         Action::Profile | Action::Enrol | Action::Account | Action::Read | Action::SeeDevice => Role::Reader,
         Action::Add | Action::EditOwn | Action::Comment | Action::RestrictOwn | Action::Share => Role::Writer,
-        Action::Edit | Action::InspectDevice => Role::Editor,
+        Action::Edit | Action::RotateSecrets | Action::InspectDevice => Role::Editor,
         Action::Restrict
         | Action::ManagePeople
         | Action::ManageGroups
@@ -134,6 +137,7 @@ mod tests {
             (A::RestrictOwn, [false, true, true, true]),
             (A::Share, [false, true, true, true]),
             (A::Edit, [false, false, true, true]),
+            (A::RotateSecrets, [false, false, true, true]),
             (A::Restrict, [false, false, false, true]),
             (A::ManagePeople, [false, false, false, true]),
             (A::ManageGroups, [false, false, false, true]),

@@ -25,6 +25,7 @@ pub(crate) mod notes;
 pub(crate) mod placed;
 pub(crate) mod policy;
 pub(crate) mod revisions;
+pub(crate) mod rotations;
 mod row;
 pub(crate) mod schema;
 pub(crate) mod scrubs;

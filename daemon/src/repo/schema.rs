@@ -34,6 +34,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/0018_attempts.sql")),
         M::up(include_str!("migrations/0019_handouts.sql")),
         M::up(include_str!("migrations/0020_attachments.sql")),
+        M::up(include_str!("migrations/0021_rotations.sql")),
     ])
 });
 

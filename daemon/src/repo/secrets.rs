@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::row;
+use super::{rotations, row};
 use crate::model::secret::{SecretAccount, SecretItem, SecretKey, SecretMember, SecretRevision, SecretVault};
 use crate::storage::database::DatabaseError;
 use crate::storage::scope::{Scope, Surface};
@@ -16,6 +16,8 @@ static SURFACE: Surface = Surface {
     views: &[
         "my_secret_account",
         "my_secret_attachments",
+        "my_secret_drop_boxes",
+        "my_secret_drops",
         "my_secret_handouts",
         "my_secret_items",
         "my_secret_keys",
@@ -23,12 +25,16 @@ static SURFACE: Surface = Surface {
         "my_secret_members",
         "my_secret_peers",
         "my_secret_revisions",
+        "my_secret_rotations",
         "my_secret_vaults",
     ],
     triggers: &[
         "my_secret_account_insert",
         "my_secret_attachments_delete",
         "my_secret_attachments_insert",
+        "my_secret_drop_boxes_delete",
+        "my_secret_drop_boxes_insert",
+        "my_secret_drops_delete",
         "my_secret_handouts_delete",
         "my_secret_handouts_insert",
         "my_secret_items_insert",
@@ -38,6 +44,9 @@ static SURFACE: Surface = Surface {
         "my_secret_members_delete",
         "my_secret_members_insert",
         "my_secret_members_update",
+        "my_secret_rotations_delete",
+        "my_secret_rotations_insert",
+        "my_secret_rotations_update",
         "my_secret_vaults_delete",
         "my_secret_vaults_insert",
         "my_secret_vaults_update",
@@ -47,12 +56,15 @@ static SURFACE: Surface = Surface {
     tables: &[
         "secret_accounts",
         "secret_attachments",
+        "secret_drop_boxes",
+        "secret_drops",
         "secret_handouts",
         "secret_items",
         "secret_keys",
         "secret_links",
         "secret_members",
         "secret_revisions",
+        "secret_rotations",
         "secret_vaults",
     ],
     // By foreign keys.
@@ -100,6 +112,7 @@ pub(crate) fn delete_vault(scope: &Scope<'_>, id: Uuid) -> Result<bool, Database
     if find_vault(scope, id)?.is_none() {
         return Ok(false);
     }
+    rotations::delete_of_vault(scope, id)?;
     scope.prepare("DELETE FROM my_secret_vaults WHERE id = ?1")?.execute([id.to_string()])?;
     Ok(true)
 }

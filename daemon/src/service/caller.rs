@@ -105,7 +105,7 @@ fn may(role: Role, credential: Credential, must_enrol: bool, action: Action) -> 
     match credential {
         // A stolen key must not become an account.
         Credential::ApiKey { .. } | Credential::DeviceToken { .. }
-            if matches!(action, Action::Enrol | Action::Account) =>
+            if matches!(action, Action::Enrol | Action::Account | Action::RotateSecrets) =>
         {
             return Err(Error::SessionNeeded);
         }
@@ -133,6 +133,7 @@ mod tests {
             (A::Profile, [true; 4]),
             (A::Enrol, [true, false, false, false]),
             (A::Account, [true, false, false, false]),
+            (A::RotateSecrets, [true, false, false, false]),
             (A::Read, [true, true, true, true]),
             (A::Edit, [true, true, true, true]),
             (A::Comment, [true, true, true, true]),

@@ -55,6 +55,8 @@ pub(crate) mod registration;
 pub(crate) mod registration_record;
 pub(crate) mod retention;
 pub(crate) mod revisions;
+pub(crate) mod rotation_runs;
+pub(crate) mod rotations;
 pub(crate) mod scrub;
 pub(crate) mod sealing;
 pub(crate) mod sealing_audit;

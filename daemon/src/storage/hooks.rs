@@ -31,6 +31,11 @@ pub(crate) const LISTEN_ARGUMENT: &str = "__hooks";
 /// What stands behind the name of a program that is run for every event.
 const ANY: &str = "any";
 
+/// What stands behind the name of a program that changes credentials, and the event by which one is asked for.
+const ROTATION: &str = "rotation";
+/// Longest name of such a program.
+const MAX_NAME_BYTES: usize = 64;
+
 /// How long a program may run.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Addresses that a program may take, in bytes.
@@ -43,6 +48,8 @@ const DESCRIPTOR_LIMIT: u64 = 256;
 const PROCESS_LIMIT: u64 = 256;
 /// What is kept of what it prints.
 const OUTPUT_LIMIT: usize = 4096;
+/// The same, of one that was asked for an answer.
+const ANSWER_LIMIT: usize = 64 * 1024;
 /// Programs that are run for one event; more in the directory are not looked at.
 const PROGRAMS: usize = 32;
 /// Longest event, and longest report of all programs.
@@ -198,15 +205,35 @@ pub(crate) fn run(directory: &Path) -> io::Result<()> {
     let mut reports = Reports::default();
     match problem_with_directory(directory) {
         Some(problem) => reports.problem = Some(problem.to_owned()),
+        // Its answer may hold a credential, and is for whoever asked.
+        None if name == ROTATION => {
+            if let Some(program) = asked_for(directory, &parsed) {
+                reports.programs.push(run_one(&program, &event, Output::Answer));
+                end_what_is_left();
+            }
+        }
         None => {
             for program in programs(directory, name)? {
-                reports.programs.push(run_one(&program, &event));
+                reports.programs.push(run_one(&program, &event, Output::Beginning));
                 end_what_is_left();
             }
         }
     }
     let text = serde_json::to_vec(&reports)?;
     io::stdout().write_all(&text)
+}
+
+/// Whether a program that changes credentials can have that name.
+pub(crate) fn is_program_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+/// The one program that a question names, if it is there.
+fn asked_for(directory: &Path, question: &serde_json::Value) -> Option<PathBuf> {
+    let name = question["program"].as_str().filter(|name| is_program_name(name))?;
+    let path = directory.join(format!("{name}.{ROTATION}"));
+    fs::symlink_metadata(&path).is_ok().then_some(path)
 }
 
 /// The programs for an event, in the order of their names.
@@ -228,25 +255,47 @@ fn is_for(file_name: &str, event: &str) -> bool {
     file_name.split_once('.').is_some_and(|(name, wanted)| !name.is_empty() && (wanted == event || wanted == ANY))
 }
 
-fn run_one(program: &Path, event: &str) -> Report {
+/// What is wanted of what a program prints.
+#[derive(Clone, Copy)]
+enum Output {
+    /// The beginning of all of it, for the log.
+    Beginning,
+    /// Its standard output, whole.
+    Answer,
+}
+
+fn run_one(program: &Path, event: &str, wanted: Output) -> Report {
     let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (ending, output) = match problem_with_program(program) {
         Some(problem) => (Ending::Refused(problem.to_owned()), String::new()),
-        None => start(program, event).unwrap_or_else(|error| (Ending::Refused(error.to_string()), String::new())),
+        None => {
+            start(program, event, wanted).unwrap_or_else(|error| (Ending::Refused(error.to_string()), String::new()))
+        }
     };
     Report { program: name, ending, output }
 }
 
-fn start(program: &Path, event: &str) -> io::Result<(Ending, String)> {
+fn start(program: &Path, event: &str, wanted: Output) -> io::Result<(Ending, String)> {
     let (output, input) = io::pipe()?;
     let mut command = Command::new(program);
     command.env_clear().current_dir("/").process_group(0);
-    command.stdin(Stdio::piped()).stdout(input.try_clone()?).stderr(input);
+    command.stdin(Stdio::piped()).stdout(input.try_clone()?);
+    let limit = match wanted {
+        Output::Beginning => {
+            command.stderr(input);
+            OUTPUT_LIMIT
+        }
+        Output::Answer => {
+            drop(input);
+            command.stderr(Stdio::null());
+            ANSWER_LIMIT
+        }
+    };
     let mut child = command.spawn()?;
     // It holds the writing ends of the pipe.
     drop(command);
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-    let reader = thread::spawn(move || read_beginning(output));
+    let reader = thread::spawn(move || read_beginning(output, limit));
     if let Some(mut stdin) = child.stdin.take() {
         // An event fits into the pipe; a program need not read it.
         let _ = stdin.write_all(event.as_bytes());
@@ -269,10 +318,10 @@ fn ending(status: ExitStatus) -> Ending {
 }
 
 /// Reads to the end, so that the program is never held up, and keeps the beginning.
-fn read_beginning(mut output: impl Read) -> String {
+fn read_beginning(mut output: impl Read, limit: usize) -> String {
     let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = output.read(&mut buffer) {
-        let room = OUTPUT_LIMIT - kept.len();
+        let room = limit - kept.len();
         kept.extend_from_slice(&buffer[..length.min(room)]);
     }
     String::from_utf8_lossy(&kept).into_owned()
@@ -360,9 +409,27 @@ mod tests {
     }
 
     #[test]
+    fn only_plain_names_are_names_of_programs() {
+        for (name, expected) in [
+            ("router", true),
+            ("my-router_2", true),
+            (&"x".repeat(64), true),
+            (&"x".repeat(65), false),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("a/b", false),
+            ("a.b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_program_name(name), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn only_the_beginning_of_an_output_is_kept() {
-        assert_eq!(read_beginning(&b"hello"[..]), "hello");
+        assert_eq!(read_beginning(&b"hello"[..], OUTPUT_LIMIT), "hello");
         let long = "x".repeat(100_000);
-        assert_eq!(read_beginning(long.as_bytes()), "x".repeat(OUTPUT_LIMIT));
+        assert_eq!(read_beginning(long.as_bytes(), OUTPUT_LIMIT), "x".repeat(OUTPUT_LIMIT));
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod namespace;
 pub(crate) mod outbound;
 pub(crate) mod pictures;
 pub(crate) mod registrar_link;
+pub(crate) mod rotation;
 pub(crate) mod sandbox;
 pub(crate) mod scope;
 pub(crate) mod tunnel_metrics;

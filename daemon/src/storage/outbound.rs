@@ -5,7 +5,7 @@
 //! those that are connected to. Private networks are allowed: in a home the receiver lives there.
 
 use std::io::{ErrorKind, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use ureq::config::Config;
@@ -13,11 +13,14 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
+use zeroize::Zeroizing;
 
 /// How long a request may take, from resolving the name to the end of the reply.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How much of a reply is read, so that the receiver can finish writing. It is not looked at.
 const MAX_REPLY_BYTES: u64 = 4096;
+/// Longest URL that secrets are sent to.
+const MAX_URL_BYTES: usize = 2000;
 /// Largest head of a reply.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
@@ -36,6 +39,13 @@ pub(crate) enum OutboundError {
     Connection,
     #[error("what came back is not HTTP")]
     NotHttp,
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Its beginning.
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 /// Sends requests.
@@ -68,15 +78,53 @@ impl Outbound {
 
     /// Posts a JSON document; gives the status of the reply. Redirects are not followed. Blocks.
     pub(crate) fn post_json(&self, url: &str, headers: &[(&str, &str)], body: &str) -> Result<u16, OutboundError> {
-        let mut request = self.agent.post(url).header("content-type", "application/json");
+        let headers = [&[("content-type", "application/json")][..], headers].concat();
+        Ok(self.post(url, &headers, body, MAX_REPLY_BYTES)?.status)
+    }
+
+    /// Posts a text; gives the reply, of which so many bytes are read. Redirects are not followed. Blocks.
+    pub(crate) fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        limit_bytes: u64,
+    ) -> Result<Reply, OutboundError> {
+        let mut request = self.agent.post(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let reply = request.send(body).map_err(|error| refused(&error))?;
         let status = reply.status().as_u16();
+        let mut body = Zeroizing::new(Vec::new());
         // A reply that breaks off after its head is a reply all the same.
-        let _ = reply.into_body().into_reader().take(MAX_REPLY_BYTES).read_to_end(&mut Vec::new());
-        Ok(status)
+        let _ = reply.into_body().into_reader().take(limit_bytes).read_to_end(&mut body);
+        Ok(Reply { status, body })
+    }
+
+    /// Why a URL is not one to send secrets to: it has to be of `https`, except for this box itself where that may be reached.
+    pub(crate) fn check_secret_url(&self, url: &str) -> Result<(), &'static str> {
+        const NO_URL: &str = "it needs an https URL, without a user name and a fragment";
+        let is_plain = url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let uri: Uri = url.parse().ok().filter(|_| is_plain).ok_or(NO_URL)?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(NO_URL)?;
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        if address.is_some_and(|address| !self.allows(address)) {
+            return Err("this box itself and link-local addresses are not allowed");
+        }
+        let is_here = self.local_too && address.is_some_and(|address| address.is_loopback());
+        match uri.scheme_str() {
+            Some("https") if !host.is_empty() => Ok(()),
+            Some("http") if is_here => Ok(()),
+            Some(_) | None => Err(NO_URL),
+        }
+    }
+
+    /// The address of a host that may be reached, for what is no HTTP. Blocks.
+    pub(crate) fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, OutboundError> {
+        let mut found = (host, port).to_socket_addrs().map_err(|_| OutboundError::UnknownHost)?;
+        found.find(|address| self.allows(address.ip())).ok_or(OutboundError::Forbidden)
     }
 }
 
@@ -177,6 +225,27 @@ mod tests {
             ("2002:a9fe:a9fe::1", false),
         ] {
             assert_eq!(is_elsewhere(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn secrets_go_over_https_and_not_to_this_box() {
+        for (url, is_fine, is_fine_with_local_too) in [
+            ("https://example.org/rotate", true, true),
+            ("https://192.168.1.7:8443/", true, true),
+            ("https://127.0.0.1/", false, true),
+            ("https://[::1]/", false, true),
+            ("http://127.0.0.1:8000/", false, true),
+            ("http://example.org/", false, false),
+            ("http://192.168.1.7/", false, false),
+            ("https://user@example.org/", false, false),
+            ("https://example.org/#x", false, false),
+            ("ftp://example.org/", false, false),
+            ("example.org", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(Outbound::new(false).check_secret_url(url).is_ok(), is_fine, "{url}");
+            assert_eq!(Outbound::new(true).check_secret_url(url).is_ok(), is_fine_with_local_too, "{url}");
         }
     }
 

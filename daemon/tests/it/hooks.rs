@@ -15,12 +15,12 @@ use crate::webhooks::wait_until;
 const USER: &str = "nobody";
 
 /// A directory of programs, and one that they may write to.
-struct Hooks {
+pub(crate) struct Hooks {
     directory: tempfile::TempDir,
 }
 
 impl Hooks {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         for (name, mode) in [("hooks", 0o755), ("out", 0o777)] {
@@ -34,12 +34,12 @@ impl Hooks {
         self.directory.path().join("hooks")
     }
 
-    fn out(&self, name: &str) -> PathBuf {
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.directory.path().join("out").join(name)
     }
 
     /// Puts a program in; `OUT` in it is a directory that it may write to.
-    fn add(&self, name: &str, script: &str) -> PathBuf {
+    pub(crate) fn add(&self, name: &str, script: &str) -> PathBuf {
         let path = self.programs().join(name);
         let out = self.directory.path().join("out");
         fs::write(&path, format!("#!/bin/sh\n{script}\n").replace("OUT", out.to_str().unwrap())).unwrap();
@@ -47,12 +47,12 @@ impl Hooks {
         path
     }
 
-    fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let directory = self.programs().to_str().unwrap().to_owned();
         ["--hooks-directory".to_owned(), directory, "--hooks-user".to_owned(), USER.to_owned()].to_vec()
     }
 
-    fn daemon(&self) -> Daemon {
+    pub(crate) fn daemon(&self) -> Daemon {
         let arguments = self.arguments();
         Daemon::unlocked_with(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }

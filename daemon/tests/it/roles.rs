@@ -260,6 +260,9 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("PUT", "/users/me/device-link") => json!({ "device_token": "x" }),
         ("POST", "/invitations") => json!({ "role": "reader" }),
         ("PUT", path) if path.starts_with("/settings/") => json!({ "value": true }),
+        ("POST", "/secrets/vaults/{id}/rotations") => json!({
+            "id": UNKNOWN, "item_id": UNKNOWN, "field_id": UNKNOWN, "provider": { "kind": "command", "program": "x" }
+        }),
         ("POST", "/webhooks") => json!({ "url": "https://receiver.example/" }),
         ("POST", "/api-keys") => json!({ "name": name, "role": "reader" }),
         ("POST", "/shares") => json!({ "kind": "download", "file_id": UNKNOWN }),

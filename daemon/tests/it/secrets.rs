@@ -25,11 +25,11 @@ pub(crate) fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }
 
-fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
-fn decode(text: &Value) -> Vec<u8> {
+pub(crate) fn decode(text: &Value) -> Vec<u8> {
     BASE64URL_NOPAD.decode(text.as_str().unwrap().as_bytes()).unwrap()
 }
 
@@ -37,12 +37,17 @@ fn decode(text: &Value) -> Vec<u8> {
 pub(crate) struct User {
     pub(crate) person: Person,
     account: AccountKey,
-    identity: Identity,
+    pub(crate) identity: Identity,
 }
 
 impl User {
     pub(crate) fn new(daemon: &Daemon, name: &str) -> Self {
-        let person = daemon.user(name, "reader");
+        Self::with_role(daemon, name, "reader")
+    }
+
+    /// The same, with a role on the box.
+    pub(crate) fn with_role(daemon: &Daemon, name: &str, role: &str) -> Self {
+        let person = daemon.user(name, role);
         let id = person.id.parse().unwrap();
         let account = AccountKey::generate(id, &mut rng());
         let identity = Identity::generate(id, &mut rng()).unwrap();
@@ -70,7 +75,7 @@ impl User {
     }
 
     /// Makes a vault.
-    fn vault(&self, daemon: &Daemon) -> Vault {
+    pub(crate) fn vault(&self, daemon: &Daemon) -> Vault {
         let key = VaultKey::generate(Uuid::new_v4(), &mut rng());
         let body = json!({ "id": key.vault(), "key": encode(&key.wrap(&self.account, &mut rng()).unwrap()) });
         self.send(daemon, "POST", "/secrets/vaults", &body).expect(201);
@@ -80,8 +85,8 @@ impl User {
 
 /// What a client remembers of a vault.
 pub(crate) struct Vault {
-    manifest: Manifest,
-    keys: Vec<VaultKey>,
+    pub(crate) manifest: Manifest,
+    pub(crate) keys: Vec<VaultKey>,
     writers: Vec<PublicIdentity>,
 }
 
