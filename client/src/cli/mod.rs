@@ -2,6 +2,7 @@
 
 mod attachments;
 mod links;
+mod rotate;
 mod secrets;
 mod setup;
 mod tools;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::{
     attachments::Attachment,
     links::Link,
+    rotate::{AddRotation, Place, Rotate},
     secrets::{Changes, Item, Login, Out, Password, Secrets, Unlock, Vault},
     setup::{Manage, Method, Network, Owner, Reach, Registration, Security, Setup, Switch},
     tools::{Class, Export, ExportFormat, Generate, Import, ImportFormat, Output, Run, Tool, VaultName},

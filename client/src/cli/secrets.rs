@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use coffer_api::SecretRole;
 
-use super::{Attachment, Link};
+use super::{Attachment, Link, Rotate};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -104,6 +104,9 @@ pub(crate) enum Secrets {
     /// Hand something to people without an account, by links that open once
     #[command(subcommand)]
     Link(Link),
+    /// Have the box change credentials where they are used, by a time-table or now
+    #[command(subcommand)]
+    Rotate(Rotate),
     /// Show the six words of somebody's keys, or of your own
     Verify {
         name: Option<String>,

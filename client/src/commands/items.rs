@@ -248,7 +248,7 @@ fn set(content: &mut Content, name: &str, kind: FieldKind, value: Zeroizing<Stri
             Err(Failure::Usage(format!("{name:?} is a secret: use --secret or --secret-file.")))
         }
         Some(field) => {
-            field.value = value;
+            field.set(value);
             Ok(())
         }
         None => {

@@ -8,6 +8,7 @@ mod items;
 mod links;
 mod people;
 mod progress;
+mod rotate;
 mod show;
 
 use std::{path::PathBuf, time::Duration};
@@ -58,6 +59,7 @@ pub(crate) fn run(machine: &Machine, command: Secrets) -> Result<(), Failure> {
         Secrets::Share { vault, name, role, out } => people::share(machine, &vault, &name, role.into(), &out),
         Secrets::Unshare { vault, name, out } => people::unshare(machine, &vault, &name, &out),
         Secrets::Link(command) => links::run(machine, command),
+        Secrets::Rotate(command) => rotate::run(machine, command),
         Secrets::Verify { name: None, out, .. } => people::own_words(machine, &out),
         Secrets::Verify { name: Some(name), confirm, accept, out } => {
             let step = match (confirm, accept) {

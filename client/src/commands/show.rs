@@ -84,12 +84,16 @@ pub(super) fn visits(visited: &[Visited], out: &Out) {
                 "received": visit.received,
                 "sent": visit.sent,
                 "conflicts": visit.conflicts,
+                "rotated": visit.rotated,
                 "failure": failure.map(|failure| json!({ "exit_code": failure.exit_code(), "text": failure.to_string() })),
             });
             print(&told.to_string());
         } else {
             let state = if failure.is_some() { ": not done" } else { "" };
             print(&clean(&format!("{}: {} received, {} sent{state}", visit.name, visit.received, visit.sent)));
+            for title in &visit.rotated {
+                print(&clean(&format!("  {title:?} has a value that the box has rotated")));
+            }
             for title in &visit.conflicts {
                 print(&clean(&format!("  both have changed the same; yours is kept as {title:?}")));
             }
@@ -236,7 +240,9 @@ fn described(content: &Content, show: bool) -> String {
     let value = |field: &Field| {
         if field.kind.hidden() && !show { HIDDEN.to_owned() } else { field.value.to_string() }
     };
-    lines.extend(content.fields.iter().map(|field| format!("  {}: {}", field.name, value(field))));
+    let mark =
+        |field: &Field| field.rotated_at().map_or_else(String::new, |at| format!("  (rotated by the box, {at})"));
+    lines.extend(content.fields.iter().map(|field| format!("  {}: {}{}", field.name, value(field), mark(field))));
     lines.extend(content.attachments.iter().map(|attached| format!("  attached: {}", attachment(attached))));
     if !content.tags.is_empty() {
         lines.push(format!("  tags: {}", content.tags.iter().cloned().collect::<Vec<_>>().join(", ")));

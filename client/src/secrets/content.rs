@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// The only version of the document that there is.
 pub const FORMAT: u32 = 1;
 
+/// What a field has besides whose value comes from a rotation: when the box made it, by the box's word.
+pub const ROTATED_AT: &str = "rotated_at";
+
 /// An item, opened.
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
 pub struct Content {
@@ -151,6 +154,17 @@ impl Field {
     /// A new field, with a new id.
     pub fn new(name: impl Into<String>, kind: FieldKind, value: impl Into<String>) -> Self {
         Self { id: Uuid::new_v4(), name: name.into(), kind, value: Zeroizing::new(value.into()), other: Map::new() }
+    }
+
+    /// A person says what it is: it is not the box's word any more.
+    pub fn set(&mut self, value: Zeroizing<String>) {
+        self.value = value;
+        self.other.remove(ROTATED_AT);
+    }
+
+    /// When the box made the value, if it did.
+    pub fn rotated_at(&self) -> Option<&str> {
+        self.other.get(ROTATED_AT)?.as_str()
     }
 }
 

@@ -215,6 +215,17 @@ pub enum Failure {
         /// The name that was logged in with.
         name: String,
     },
+    /// What the box rotates was sealed to a key that is not the vault's.
+    #[error(
+        "What the box rotates in the vault {0:?} was to be sealed to a key that is none of the vault's: perhaps a manager's client is broken, or the box lies. A manager's `coffer sync` sets it right; what was rotated meanwhile may be lost to you."
+    )]
+    DropBox(String),
+    /// What the box has left for an item is nothing of it.
+    #[error("What the box has left for the item {item} does not open, or there is no such item. Nothing was changed.")]
+    DroppedValue {
+        /// Which item.
+        item: Uuid,
+    },
     /// Others write as fast as this device.
     #[error("Others are writing to the vault {0:?} all the time. Try again in a moment; your edits are kept.")]
     Busy(String),
@@ -259,7 +270,7 @@ impl Failure {
             Self::Items { findings, .. } => findings.first().map_or(25, finding_code),
             Self::Attachment { fault, .. } => attachment_code(fault),
             Self::KeyOfStranger { .. } => 23,
-            Self::VaultKey { .. } | Self::AccountKeys => 25,
+            Self::VaultKey { .. } | Self::AccountKeys | Self::DropBox(_) | Self::DroppedValue { .. } => 25,
             Self::KeysChanged { .. } | Self::AnotherAccount { .. } => 28,
             Self::Parameters { .. } => 29,
             Self::VaultGone(_) => 30,

@@ -13,6 +13,7 @@
 //! | [`sync`], [`pull`], [`push`] | news from the box, proven; edits to the box |
 //! | [`sharing`] | members, and new keys |
 //! | [`attachments`] | what is attached to items, sealed as a stream |
+//! | [`rotation`] | what the box rotates, and has left for its members |
 //! | [`handouts`] | one-time links, for people without an account |
 //! | [`history`] | what an item said before |
 //! | [`failure`] | why a command ends before it is done |
@@ -33,6 +34,7 @@ pub mod pull;
 pub mod push;
 pub mod remote;
 pub mod replica;
+pub mod rotation;
 pub mod rows;
 pub mod sharing;
 pub mod store;

@@ -1,4 +1,4 @@
-//! A visit to the box: for each vault its news, then a new key where one is due, then the edits of this device. What a box is
+//! A visit to the box: for each vault its news, then a new key where one is due, then what the box has rotated, then the edits of this device. What a box is
 //! caught at in one vault does not keep the others from being visited.
 
 use coffer_api::SecretVault;
@@ -11,7 +11,7 @@ use super::{
     pull::{self, News},
     push::{self, Pushed},
     replica::Kind,
-    sharing,
+    rotation, sharing,
 };
 
 /// How often others may be faster before this is given up for now.
@@ -29,6 +29,8 @@ pub struct Visited {
     pub sent: usize,
     /// Titles of copies that were made.
     pub conflicts: Vec<String>,
+    /// Titles of items that the box has rotated a value of.
+    pub rotated: Vec<String>,
     /// What went wrong.
     pub failure: Option<Failure>,
 }
@@ -42,7 +44,8 @@ pub fn all(line: &Line<'_>) -> Result<Vec<Visited>, Failure> {
         if !told.iter().any(|vault| vault.id == known) {
             let name = line.device.vault_name(known)?;
             let failure = Some(Failure::VaultGone(name.clone()));
-            visited.push(Visited { vault: known, name, received: 0, sent: 0, conflicts: Vec::new(), failure });
+            let (conflicts, rotated) = (Vec::new(), Vec::new());
+            visited.push(Visited { vault: known, name, received: 0, sent: 0, conflicts, rotated, failure });
         }
     }
     for vault in &told {
@@ -59,19 +62,26 @@ pub fn one(line: &Line<'_>, vault: Uuid) -> Result<Visited, Failure> {
 }
 
 fn visit(line: &Line<'_>, vault: &SecretVault) -> Result<Visited, Failure> {
-    let (mut news, mut sent) = (News::default(), 0);
-    let failure = rounds(line, vault, &mut news, &mut sent).err();
+    let (mut news, mut sent, mut rotated) = (News::default(), 0, Vec::new());
+    let failure = rounds(line, vault, &mut news, &mut sent, &mut rotated).err();
     Ok(Visited {
         vault: vault.id,
         name: line.device.vault_name(vault.id)?,
         received: news.received,
         sent,
         conflicts: news.conflicts,
+        rotated,
         failure,
     })
 }
 
-fn rounds(line: &Line<'_>, vault: &SecretVault, news: &mut News, sent: &mut usize) -> Result<(), Failure> {
+fn rounds(
+    line: &Line<'_>,
+    vault: &SecretVault,
+    news: &mut News,
+    sent: &mut usize,
+    rotated: &mut Vec<String>,
+) -> Result<(), Failure> {
     for _ in 0..MAX_ROUNDS {
         let pulled = pull::pull(line, vault)?;
         news.received += pulled.received;
@@ -79,10 +89,14 @@ fn rounds(line: &Line<'_>, vault: &SecretVault, news: &mut News, sent: &mut usiz
         if line.device.vault(vault.id)?.needs_key && !sharing::give_next_key(line, vault.id)? {
             continue;
         }
+        let mut folded = rotation::fold(line, vault.id)?;
+        news.conflicts.append(&mut folded.conflicts);
         match push::push(line, vault.id)? {
             Pushed::All(all) => {
                 *sent += all;
-                return Ok(());
+                rotation::acknowledge(line, vault.id, &folded)?;
+                rotated.append(&mut folded.titles);
+                return folded.failure.map_or(Ok(()), Err);
             }
             Pushed::Stale(some) => *sent += some,
         }

@@ -29,10 +29,16 @@ pub(super) struct BoxUnderTest {
 
 impl BoxUnderTest {
     pub(super) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, started with more arguments.
+    pub(super) fn with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0", "--state"])
             .arg(directory.path().join("state"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(directory.path().join("log")).unwrap())
@@ -60,7 +66,12 @@ impl BoxUnderTest {
 
     /// Makes an account; gives its id.
     pub(super) fn account(&self, name: &str) -> String {
-        let body = json!({ "username": name, "password": ACCOUNT_PASSWORD, "role": "reader" });
+        self.account_with_role(name, "reader")
+    }
+
+    /// The same, with a role on the box.
+    pub(super) fn account_with_role(&self, name: &str, role: &str) -> String {
+        let body = json!({ "username": name, "password": ACCOUNT_PASSWORD, "role": role });
         text(&post(&self.address, Some(&self.token), "/users", &body)["id"])
     }
 

@@ -8,6 +8,9 @@ mod hunt;
 mod lies;
 mod links;
 mod logins;
+#[cfg(postgresql)]
+mod postgresql;
 mod proxy;
 mod replica;
+mod rotation;
 mod story;
