@@ -105,12 +105,11 @@ impl Rotations {
         let work = move |scope: &Scope<'_>| {
             let found = repo::find_drop(scope, vault_id, id)?.ok_or(Error::NotFound("value"))?;
             let item = secrets::find_item(scope, vault_id, found.item_id)?;
+            // Who may not is told that before anything else; what is refused below is as if it was not done.
+            repo::delete_drop(scope, id)?;
             // A mistake must not lose the one copy that there is of a credential in force.
             let is_newer = item.is_none_or(|item| item.revision > found.base_revision);
-            if found.state == DropState::Open && !is_newer {
-                return Err(Error::PreconditionFailed);
-            }
-            Ok(repo::delete_drop(scope, id)?)
+            if found.state == DropState::Open && !is_newer { Err(Error::PreconditionFailed) } else { Ok(()) }
         };
         self.secrets.write_if(caller, entry, work, |()| true).await?;
         self.bell.ring();

@@ -44,9 +44,15 @@ const CERTAIN: [&str; 6] = [
     "Network is unreachable",
 ];
 
-/// Gives the key on standard input to an agent, and connects by it.
+/// Gives the key on standard input to an agent, and connects by it. The host's key stands in a file meanwhile: OpenSSH takes it from
+/// nowhere else in a user namespace such as the daemon's, where it cannot set groups for the command that would tell it.
 const CONNECT: &str = r#"ssh-add -q - 2>/dev/null || { echo "the admin credential is no private key that OpenSSH reads" >&2; exit 254; }
-    exec ssh "$@" </dev/null"#;
+    umask 077
+    known=$(mktemp) || exit 254
+    trap 'rm -f "$known"' EXIT
+    echo "$1" > "$known" || exit 254
+    shift
+    ssh -o "UserKnownHostsFile=$known" "$@" </dev/null"#;
 /// What the shell above ends with when nothing was connected to.
 const NO_KEY: i32 = 254;
 
@@ -98,20 +104,17 @@ impl AuthorizedKey {
         let address = self.outbound.resolve(host, *port).map_err(|error| Refusal::certain(error.to_string()))?;
         let host_key = plain_key(host_key).ok_or_else(|| Refusal::certain("the host's key is not understood"))?;
         let mut command = Command::new("ssh-agent");
-        command.args(["sh", "-c", CONNECT, "sh", "-F", "none", "-T", "-a", "-x"]);
+        command.args(["sh", "-c", CONNECT, "sh", &format!("{ALIAS} {host_key}"), "-F", "none", "-T", "-a", "-x"]);
         for option in [
             "BatchMode=yes",
             "PreferredAuthentications=publickey",
             "IdentityFile=none",
             "StrictHostKeyChecking=yes",
-            "UserKnownHostsFile=none",
             "GlobalKnownHostsFile=none",
             "UpdateHostKeys=no",
             "ConnectTimeout=10",
             "LogLevel=ERROR",
             &format!("HostKeyAlias={ALIAS}"),
-            // No file of ours has to be anywhere.
-            &format!("KnownHostsCommand=/bin/echo {ALIAS} {host_key}"),
         ] {
             command.args(["-o", option]);
         }
