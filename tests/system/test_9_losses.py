@@ -136,7 +136,9 @@ def test_file_on_the_boot_partition_resets_the_box_and_leaves_no_key(losing_box:
     disks.write_boot_partition_file(card, "FACTORY-RESET", "erase everything\n")
     losing_box.switch_on()
     assert losing_box.api.health()["vault"] == "absent"
-    assert "factory reset" in losing_box.sh("journalctl --boot --no-pager -u coffer-firstboot -u cofferd").lower()
+    journal = losing_box.sh("journalctl --boot --no-pager -u coffer-firstboot -u cofferd")
+    assert "the box was reset, and is nobody's" in journal
+    assert "not erased" not in journal
     assert losing_box.sh("ls -A /srv/coffer/cipher 2>/dev/null || true") == ""
     losing_box.machine.save_journal()
     losing_box.machine.power_off()

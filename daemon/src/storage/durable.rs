@@ -53,7 +53,15 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
 
 /// Overwrites a file with zeros before it removes it, durably. A file that is not there is fine.
 pub(crate) fn erase_file(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).open(path) {
+    let open = || OpenOptions::new().write(true).open(path);
+    let opened = match open() {
+        // gocryptfs lets its owner only read its configuration.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::set_permissions(path, Permissions::from_mode(0o600)).and_then(|()| open())
+        }
+        opened => opened,
+    };
+    match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(mut file) => {
@@ -140,6 +148,27 @@ mod tests {
         assert!(!path.exists());
         assert_eq!(fs::read(other_name).unwrap(), [0; 6]);
         erase_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_its_owner_may_only_read_is_erased_too() {
+        // Root may write to everything: this thread has the file system's rights of somebody else, as the box's daemon has.
+        let erase = || {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("gocryptfs.conf");
+            fs::write(&path, "wrapped").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+            let nobody = 65_534;
+            if nix::unistd::geteuid().is_root() {
+                for path in [dir.path(), path.as_path()] {
+                    std::os::unix::fs::chown(path, Some(nobody), None).unwrap();
+                }
+                nix::unistd::setfsuid(nix::unistd::Uid::from_raw(nobody));
+            }
+            erase_file(&path).unwrap();
+            assert!(!path.exists());
+        };
+        std::thread::spawn(erase).join().unwrap();
     }
 
     #[test]
