@@ -10,6 +10,7 @@ use data_encoding::BASE64;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use uuid::Uuid;
 
+use super::conditional::precondition;
 use super::content::insert;
 use super::problem::RequestProblem;
 use crate::model::name::FileName;
@@ -44,13 +45,15 @@ const EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 /// Ours: the file that an upload has become.
 const FILE: HeaderName = HeaderName::from_static("coffer-file");
 
-/// Around every route of uploads: the version goes with each reply.
+/// Around every route of uploads: the version goes with each reply, and what is spoken here with a refusal of another one.
+/// A condition that does not hold is refused with the same status, and has nothing to do with that.
 pub(super) async fn around(request: Request, next: Next) -> Response {
+    let speaks_another = check_version(request.headers()).is_err();
     let mut response = next.run(request).await;
     let is_refused = response.status() == StatusCode::PRECONDITION_FAILED;
     let headers = response.headers_mut();
     headers.insert(RESUMABLE, VERSION);
-    if is_refused {
+    if is_refused && speaks_another {
         headers.insert(TUS_VERSION, VERSION);
     }
     response
@@ -89,6 +92,7 @@ pub(super) fn creation(headers: &HeaderMap) -> Result<Creation, RequestProblem> 
         name: None,
         metadata: metadata.to_owned(),
         length_bytes: 0,
+        precondition: precondition(headers)?,
     };
     for (key, value) in pairs(metadata)? {
         match key {
@@ -258,6 +262,7 @@ mod tests {
             &[("upload-concat", "final;")],
             &[("upload-concat", "final;/api/v1/files/00000000-0000-0000-0000-000000000001")],
             &[("upload-length", "1"), ("tus-resumable", "0.2.2")],
+            &[("upload-length", "1"), ("if-match", "abc")],
         ] {
             assert!(creation(&headers(bad)).is_err(), "{bad:?}");
         }

@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Services;
+use super::conditional::precondition;
 use super::content::insert;
 use super::extract::{Authenticated, Id};
 use super::problem::{Refusal, RequestProblem};
@@ -57,14 +58,15 @@ pub(super) async fn abilities() -> Response {
 /// Begin a resumable upload (tus 1.0.0), or put one together from parts.
 ///
 /// `Upload-Length` says how long it is, `Upload-Metadata` what the file is called (`filename`) and where it goes
-/// (`folder_id`; the root when absent). Bytes may come along, as `application/offset+octet-stream`.
+/// (`folder_id`; the root when absent). Bytes may come along, as `application/offset+octet-stream`. `If-Match` and
+/// `If-None-Match` are about the file of that name, and hold for this request; parts know none.
 #[utoipa::path(post, path = "/uploads", tag = "uploads", extensions(("x-action" = json!("add"))), security(("token" = [])),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"), responses(
     (status = 201, description = "begun, at Location; Coffer-File names the file when all of it is there"),
     (status = 403, description = "you may only look", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "no such folder, or part", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "`name_taken`, `part_incomplete`: the name is taken, or a part is not complete", body = Problem, content_type = "application/problem+json"),
-    (status = 412, description = "another version of tus", body = Problem, content_type = "application/problem+json"),
+    (status = 412, description = "another version of tus, or the file is not what If-Match or If-None-Match says", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "too long", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not a name", body = Problem, content_type = "application/problem+json"),
     (status = 460, description = "the check sum does not match", body = Problem, content_type = "application/problem+json"),
@@ -80,11 +82,12 @@ pub(super) async fn create(
         Creation::FromParts { ids, named, new } => uploads.concatenate(&caller, &ids, named, new).await?,
         Creation::FromBytes(new) => {
             let checksum = tus::checksum(&headers).map_err(Refusal::Request)?;
+            let precondition = new.precondition.clone();
             let begun = uploads.create(&caller, new).await?;
             let brings_bytes = tus::brings_bytes(&headers);
             if brings_bytes || begun.is_complete() {
                 let announced_bytes = announced(&headers).filter(|_| brings_bytes);
-                let next = NextBytes { offset: 0, announced_bytes, checksum };
+                let next = NextBytes { offset: 0, announced_bytes, checksum, precondition };
                 uploads.append(caller, begun.id, next, frames(body)).await?
             } else {
                 begun
@@ -114,6 +117,9 @@ pub(super) async fn get(
 }
 
 /// Send bytes of an upload, from `Upload-Offset` on. The reply says how many are on disk.
+///
+/// `If-Match` and `If-None-Match` are about the file that the upload becomes, before the bytes are read and once more when
+/// all are there: send them with each request.
 #[utoipa::path(patch, path = "/uploads/{id}", tag = "uploads", extensions(("x-action" = json!("add"))), security(("token" = [])), params(("id" = uuid::Uuid, Path)),
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"), responses(
     (status = 204, description = "on disk; Coffer-File names the file when all of it is there"),
@@ -121,7 +127,7 @@ pub(super) async fn get(
     (status = 404, description = "no such upload", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "the client fell silent", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "`wrong_offset`, `name_taken`: another offset, or the name is taken", body = Problem, content_type = "application/problem+json"),
-    (status = 412, description = "another version of tus", body = Problem, content_type = "application/problem+json"),
+    (status = 412, description = "another version of tus, or the file is not what If-Match or If-None-Match says", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "more than announced", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "not application/offset+octet-stream", body = Problem, content_type = "application/problem+json"),
     (status = 423, description = "`upload_busy`, `write_protected`: another request is writing to it", body = Problem, content_type = "application/problem+json"),
@@ -137,7 +143,8 @@ pub(super) async fn append(
 ) -> Result<Response, Refusal> {
     let offset = tus::offset(&headers).map_err(Refusal::Request)?;
     let checksum = tus::checksum(&headers).map_err(Refusal::Request)?;
-    let next = NextBytes { offset, announced_bytes: announced(&headers), checksum };
+    let precondition = precondition(&headers).map_err(Refusal::Request)?;
+    let next = NextBytes { offset, announced_bytes: announced(&headers), checksum, precondition };
     let upload = uploads.append(caller, id, next, frames(body)).await?;
     Ok((StatusCode::NO_CONTENT, tus::described(&upload)).into_response())
 }

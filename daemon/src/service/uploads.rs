@@ -84,6 +84,8 @@ pub(crate) struct NewUpload {
     /// As it came.
     pub(crate) metadata: String,
     pub(crate) length_bytes: u64,
+    /// Of the file that is there, as the request that begins finds it.
+    pub(crate) precondition: Precondition,
 }
 
 /// Bytes that are about to come.
@@ -93,6 +95,8 @@ pub(crate) struct NextBytes {
     /// How many the client promised, if it did.
     pub(crate) announced_bytes: Option<u64>,
     pub(crate) checksum: Option<Checksum>,
+    /// Of the file that is there, before the bytes come and when the upload becomes the next one.
+    pub(crate) precondition: Precondition,
 }
 
 /// What was found good before the first byte.
@@ -116,7 +120,7 @@ impl Uploads {
         }
         let kind = if new.is_partial { UploadKind::Partial } else { UploadKind::Whole };
         let mut upload = self.begun(caller, kind, &new)?;
-        let allowance = self.allowance(caller, &upload).await?;
+        let allowance = self.allowance(caller, &upload, &new.precondition).await?;
         self.check_room(caller, &allowance, new.length_bytes, new.length_bytes).await?;
         let lease = caller.lease().clone();
         let stored = transfer::step("creating an upload", move || lease.store().blobs.create()?.finish()).await?;
@@ -185,13 +189,15 @@ impl Uploads {
         if length_bytes > MAX_BYTES {
             return Err(Error::UploadTooLong { limit_bytes: MAX_BYTES });
         }
-        let upload = self.begun(caller, UploadKind::Final(named), &NewUpload { length_bytes, ..new })?;
-        let allowance = self.allowance(caller, &upload).await?;
+        let new = NewUpload { length_bytes, ..new };
+        let upload = self.begun(caller, UploadKind::Final(named), &new)?;
+        let allowance = self.allowance(caller, &upload, &new.precondition).await?;
         self.check_room(caller, &allowance, length_bytes, length_bytes).await?;
         let blobs: Vec<BlobId> = parts.iter().filter_map(|part| part.blob.clone()).collect();
         let body = super::upload_parts::read(caller.lease(), parts).await?;
         let allow = |progress| self.files.check_room(&allowance, 0, progress);
-        let protection = self.files.protection(caller, &wanted(&upload)?, &allowance).await?;
+        let wanted = wanted(&upload, new.precondition)?;
+        let protection = self.files.protection(caller, &wanted, &allowance).await?;
         let received = transfer::receive(caller.lease(), protection, body, &allow).await?;
         if received.size_bytes != length_bytes {
             return Err(Error::UploadCutShort);
@@ -206,7 +212,7 @@ impl Uploads {
             }
             Ok(())
         };
-        let saved = self.files.commit_with(caller, wanted(&upload)?, received, also).await?;
+        let saved = self.files.commit_with(caller, wanted, received, also).await?;
         remove(caller.lease(), blobs).await;
         Ok(Upload { file_id: Some(saved.file.id), stored_bytes: upload.length_bytes, ..upload })
     }
@@ -251,10 +257,15 @@ impl Uploads {
         })
     }
 
-    /// What would be refused at the end is refused now: the folder, the name, the quota.
-    async fn allowance(&self, caller: &Caller, upload: &Upload) -> Result<Allowance, Error> {
+    /// What would be refused at the end is refused now: the folder, the name, the quota, another file than expected.
+    async fn allowance(
+        &self,
+        caller: &Caller,
+        upload: &Upload,
+        precondition: &Precondition,
+    ) -> Result<Allowance, Error> {
         if upload.kind != UploadKind::Partial {
-            return self.files.admit(caller, &wanted(upload)?).await;
+            return self.files.admit(caller, &wanted(upload, precondition.clone())?).await;
         }
         self.check_visible(caller, upload.folder_id).await?;
         self.files.allowance(caller).await
@@ -318,7 +329,7 @@ impl Uploads {
             // Nothing is missing, and nothing comes: left is 0.
             return Ok(Admitted { allowance: self.files.allowance(caller).await?, upload, turn });
         }
-        let allowance = self.allowance(caller, &upload).await?;
+        let allowance = self.allowance(caller, &upload, &next.precondition).await?;
         self.check_room(caller, &allowance, upload.length_bytes, next.announced_bytes.unwrap_or(0)).await?;
         Ok(Admitted { upload, allowance, turn })
     }
@@ -355,7 +366,7 @@ impl Uploads {
             (Ok(()), None) => {}
         }
         if writer.offset() == upload.length_bytes && upload.kind == UploadKind::Whole {
-            self.finish(caller, upload, writer, &allowance).await
+            self.finish(caller, upload, writer, &allowance, next.precondition).await
         } else {
             self.save(caller, &mut upload, &mut writer).await?;
             drop(turn);
@@ -425,9 +436,10 @@ impl Uploads {
         mut upload: Upload,
         writer: UploadWriter,
         allowance: &Allowance,
+        precondition: Precondition,
     ) -> Result<Upload, Error> {
         let blob = upload.blob.take().ok_or(Error::Internal("upload without a content", None))?;
-        let wanted = wanted(&upload)?;
+        let wanted = wanted(&upload, precondition)?;
         let complete =
             writer.finish().await.map_err(|error| if caller.lease().is_ending() { Error::Locked } else { error })?;
         let (stored, seal, left_over) = match self.files.protection(caller, &wanted, allowance).await? {
@@ -534,13 +546,13 @@ impl Drop for Turn {
 }
 
 /// What an upload asks the files for.
-fn wanted(upload: &Upload) -> Result<files::Upload, Error> {
+fn wanted(upload: &Upload, precondition: Precondition) -> Result<files::Upload, Error> {
     let name = FileName::parse(upload.name.as_deref().unwrap_or_default())?;
     Ok(files::Upload {
         target: Target::Name { folder_id: upload.folder_id, name },
         announced_bytes: Some(upload.length_bytes),
         sha256: None,
-        precondition: Precondition::default(),
+        precondition,
         client_sealed: upload.client_sealed(),
     })
 }

@@ -237,7 +237,7 @@ fn a_lock_in_the_middle_takes_only_what_was_not_acknowledged() {
     let bytes = content(3_000_000, 4);
     let upload = begin(&daemon, &daemon.token, "f", bytes.len());
     assert_eq!(patch(&daemon, &upload, 0, &bytes[..1_000_000]).status, 204);
-    let mut stream = halfway(&daemon, &upload, 1_000_000, &bytes[1_000_000..2_000_000]);
+    let mut stream = halfway(&daemon, &upload, 1_000_000, &bytes[1_000_000..2_000_000], &[]);
     let start = Instant::now();
     daemon.post("/vault/lock", &json!({})).expect(200);
     assert!(start.elapsed() < Duration::from_secs(15));
@@ -251,11 +251,11 @@ fn a_lock_in_the_middle_takes_only_what_was_not_acknowledged() {
 }
 
 /// A request whose body has begun, and does not end.
-fn halfway(daemon: &Daemon, upload: &str, offset: usize, bytes: &[u8]) -> impl Stream + use<> {
+fn halfway(daemon: &Daemon, upload: &str, offset: usize, bytes: &[u8], more: &[(&str, &str)]) -> impl Stream + use<> {
     let mut stream = tcp(daemon.address);
     let (token, offset) = (format!("Bearer {}", daemon.token), offset.to_string());
     let length = (bytes.len() + 1).to_string();
-    let headers = [
+    let mut headers = vec![
         VERSION,
         BYTES,
         ("authorization", &token),
@@ -263,6 +263,7 @@ fn halfway(daemon: &Daemon, upload: &str, offset: usize, bytes: &[u8]) -> impl S
         ("content-length", &length),
         ("expect", "100-continue"),
     ];
+    headers.extend_from_slice(more);
     send_head(&mut stream, "PATCH", &format!("/api/v1{upload}"), &headers);
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).unwrap();
@@ -276,7 +277,7 @@ fn one_request_writes_at_a_time() {
     let daemon = Daemon::unlocked();
     let bytes = content(2_000_000, 4);
     let upload = begin(&daemon, &daemon.token, "f", bytes.len());
-    let mut first = halfway(&daemon, &upload, 0, &bytes[..bytes.len() - 1]);
+    let mut first = halfway(&daemon, &upload, 0, &bytes[..bytes.len() - 1], &[]);
     patch(&daemon, &upload, 0, &bytes).expect_problem(423, "upload_busy");
     daemon.request("DELETE", &upload, &[VERSION], b"").expect_problem(423, "upload_busy");
     assert_eq!(offset(&daemon, &upload), 0);
@@ -529,4 +530,55 @@ fn what_was_allowed_at_the_beginning_has_to_be_allowed_at_the_end() {
     begin("1").expect_problem(507, "quota_exceeded");
     daemon.request_as(&writer.token, "DELETE", &upload, &[VERSION], b"").expect(204);
     assert_eq!(daemon.get(&format!("/files?folder_id={folder}")).expect(200)["items"][0]["name"], "f");
+}
+
+#[test]
+fn nobody_overwrites_by_an_upload_what_they_have_not_seen() {
+    let daemon = Daemon::unlocked();
+    let bytes = content(100_000, 3);
+    let (only_new, there) = (("if-none-match", "*"), metadata("there"));
+    let first = daemon.upload("there", b"first").expect(201);
+    let seen = format!("\"{}\"", sha256(b"first"));
+    let begin_if = |name: &str, condition| {
+        let headers = [VERSION, ("upload-length", "100000"), ("upload-metadata", name), condition];
+        daemon.request("POST", "/uploads", &headers, b"")
+    };
+    let refused = begin_if(&there, only_new);
+    assert_eq!(refused.header("tus-version"), "", "the version of tus is the right one");
+    refused.expect_problem(412, "precondition_failed");
+    begin_if(&metadata("absent"), ("if-match", "*")).expect_problem(412, "precondition_failed");
+    begin_if(&there, ("if-match", "first")).expect_problem(400, "bad_request");
+    assert_eq!(rows(&daemon, "action=upload.created").len(), 0);
+
+    // It was new when it began, and when the first bytes came.
+    let upload = path(&begin_if(&metadata("new"), only_new));
+    assert_eq!(patch_with(&daemon, &upload, 0, &bytes[..50_000], &[only_new]).status, 204);
+    let other = daemon.upload("new", b"faster").expect(201);
+    patch_with(&daemon, &upload, 50_000, &bytes[50_000..], &[only_new]).expect_problem(412, "precondition_failed");
+    assert_eq!(offset(&daemon, &upload), 50_000);
+    let faster = format!("\"{}\"", sha256(b"faster"));
+    let reply = patch_with(&daemon, &upload, 50_000, &bytes[50_000..], &[("if-match", &faster)]);
+    assert_eq!(expect_file(&daemon, &reply, &bytes)["id"], other["id"]);
+    // Whoever missed that reply sends the same again.
+    let again = patch_with(&daemon, &upload, 100_000, b"", &[("if-match", &faster)]);
+    assert_eq!(again.header("coffer-file"), other["id"].as_str().unwrap());
+
+    // The file changes while the last bytes come.
+    let upload = path(&begin_if(&there, ("if-match", &seen)));
+    let mut stream = halfway(&daemon, &upload, 0, &bytes[..bytes.len() - 1], &[("if-match", &seen)]);
+    daemon.upload("there", b"second").expect(200);
+    stream.write_all(&bytes[bytes.len() - 1..]).unwrap();
+    read_reply(&mut stream).unwrap().expect_problem(412, "precondition_failed");
+    let content = format!("/files/{}/content", first["id"].as_str().unwrap());
+    assert_eq!(daemon.get(&content).body, b"second");
+    assert_eq!(offset(&daemon, &upload), 0);
+
+    let part = [VERSION, BYTES, only_new, ("upload-length", "5"), ("upload-concat", "partial")];
+    let part = format!("final;/api/v1{}", path(&daemon.request("POST", "/uploads", &part, b"whole")));
+    let join = |name: &str| {
+        let headers = [VERSION, only_new, ("upload-concat", part.as_str()), ("upload-metadata", name)];
+        daemon.request("POST", "/uploads", &headers, b"")
+    };
+    join(&there).expect_problem(412, "precondition_failed");
+    expect_file(&daemon, &join(&metadata("joined")), b"whole");
 }
