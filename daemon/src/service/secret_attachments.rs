@@ -111,11 +111,7 @@ impl SecretAttachments {
         let allowance = self.files.allowance(caller).await?;
         let received = self.receive(caller, &allowance, announced, known.is_some(), body).await?;
         match known {
-            Some(known) => {
-                let is_same = received.sha256 == known.sha256;
-                received.abandon();
-                if is_same { Ok(known) } else { Err(taken()) }
-            }
+            Some(known) => compared(known, received),
             None => self.commit(caller, place, received).await,
         }
     }
@@ -175,17 +171,31 @@ impl SecretAttachments {
         let entry = self.secrets.entry(caller, "secret_attachment.added", place.item_id);
         let entry = entry.with_detail(format!("attachment: {}, bytes: {}", place.id, received.size_bytes));
         let (row, content) = (attachment.clone(), content(&attachment, received.seal.clone()));
-        let committed = lease.store().database.write(move |transaction| -> Result<(), Error> {
+        let committed = lease.store().database.write(move |transaction| -> Result<Option<SecretAttachment>, Error> {
+            // The world may have changed while the bytes came in.
+            let known = admit(&secrets::scope(transaction, user_id)?, place, row.size_bytes)?;
+            if known.is_some() {
+                return Ok(known);
+            }
             let general_bytes = policy::storage(transaction)?.quota_bytes;
             check_quota(transaction, user_id, general_bytes, row.size_bytes)?;
             contents::insert(transaction, &content)?;
-            attach(&secrets::scope(transaction, user_id)?, place, &row)?;
-            Ok(audit::insert(transaction, &entry)?)
+            repo::insert(&secrets::scope(transaction, user_id)?, place, &row)?;
+            audit::insert(transaction, &entry)?;
+            Ok(None)
         });
-        let committed = committed.await;
-        received.keep_if(lease, committed)?;
-        Ok(attachment)
+        match committed.await {
+            Ok(Some(known)) => compared(known, received),
+            committed => received.keep_if(lease, committed).map(|_| attachment),
+        }
     }
+}
+
+/// What is there under an id already, if it is what came.
+fn compared(known: SecretAttachment, received: Received) -> Result<SecretAttachment, Error> {
+    let is_same = received.sha256 == known.sha256;
+    received.abandon();
+    if is_same { Ok(known) } else { Err(taken()) }
 }
 
 /// Refuses what is going to be refused, before a byte is read; gives what is there under that id already.
@@ -206,14 +216,6 @@ fn admit(scope: &Scope<'_>, place: AttachmentPlace, size_bytes: u64) -> Result<O
         return Err(Error::QuotaExceeded);
     }
     Ok(None)
-}
-
-/// The world may have changed while the bytes came in.
-fn attach(scope: &Scope<'_>, place: AttachmentPlace, attachment: &SecretAttachment) -> Result<(), Error> {
-    if admit(scope, place, attachment.size_bytes)?.is_some() {
-        return Err(taken());
-    }
-    Ok(repo::insert(scope, place, attachment)?)
 }
 
 fn taken() -> Error {

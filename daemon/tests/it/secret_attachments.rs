@@ -145,6 +145,32 @@ fn the_same_bytes_a_second_time_are_one_and_other_bytes_need_another_id() {
 }
 
 #[test]
+fn the_same_bytes_twice_at_once_are_one() {
+    let daemon = Daemon::unlocked();
+    let (ada, vault, item) = ada_and_a_vault(&daemon);
+    let clean = files_below(&daemon.path("cipher")).len();
+    let id = Uuid::new_v4();
+    let (bytes, path) = (sealed(&item, id, &content(3_000_000, 1)), place(&vault, item.item(), id));
+    let (token, length) = (format!("Bearer {}", ada.person.token), bytes.len().to_string());
+    let headers = [("authorization", token.as_str()), ("content-length", length.as_str())];
+    let mut streams = [tcp(daemon.address), tcp(daemon.address)];
+    for stream in &mut streams {
+        send_head(stream, "PUT", &format!("/api/v1{path}"), &headers);
+        stream.write_all(&bytes[..2_000_000]).unwrap();
+    }
+    // Neither has an end yet, and both were found good.
+    wait_for_files(&daemon, clean + 2);
+    for stream in &mut streams {
+        stream.write_all(&bytes[2_000_000..]).unwrap();
+    }
+    let [one, other] = streams.map(|mut stream| read_reply(&mut stream).unwrap().expect(200));
+    assert_eq!(one, other);
+    wait_for_files(&daemon, clean + 1);
+    assert!(ada.get(&daemon, &path).body == bytes);
+    assert_eq!(rows(&daemon, "action=secret_attachment.added").len(), 1);
+}
+
+#[test]
 fn viewers_read_editors_write_and_strangers_find_nothing() {
     let daemon = Daemon::unlocked();
     let (ada, vault, item) = ada_and_a_vault(&daemon);
