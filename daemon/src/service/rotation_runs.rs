@@ -149,10 +149,8 @@ impl RotationRuns {
     /// What an interruption has left: a credential that may be in force, or is, and was not tried. It is one of those that end when
     /// another one is verified; its value stays with the members until then.
     async fn take_up(&self, lease: &Lease, job: &mut DueRotation) -> Result<(), Error> {
-        let state = match job.rotation.state {
-            RotationState::Pending => DropState::Unsure,
-            _ => DropState::Open,
-        };
+        let is_known = job.rotation.state != RotationState::Pending;
+        let state = if is_known { DropState::Open } else { DropState::Unsure };
         job.old.extend(job.handle.take());
         job.rotation.state = RotationState::Idle;
         job.rotation.attempts = job.rotation.attempts.max(1);
@@ -187,7 +185,7 @@ impl RotationRuns {
                 return self.failed(lease, job, refusal, None).await.map(|()| Step::Over);
             }
         };
-        // A later attempt must not take the one in force for one that was left.
+        // It ends when the new one is verified, and a place that cleans up has to know it until then.
         if let Some(current) = job.current.clone().filter(|current| !job.old.contains(current)) {
             job.old.push(current);
         }
@@ -243,7 +241,7 @@ impl RotationRuns {
         made: Option<Credential>,
         is_again: bool,
     ) -> Result<Step<(Tool, Credential)>, Error> {
-        let known: Vec<String> = job.old.iter().chain(&job.current).cloned().collect();
+        let known = job.old.clone();
         let (tool, made, applied) = blocking("a rotation", move || {
             let mut applied = tool.apply(made.as_ref(), &known, is_again);
             // Whether it is in force all the same can be found out as long as its value is known.

@@ -23,7 +23,7 @@ use crate::storage::rotation::Providers;
 use crate::storage::scope::Scope;
 
 /// Rotations that one vault may have.
-const MAX_ROTATIONS: usize = 50;
+const MAX_ROTATIONS: u32 = 50;
 /// Shortest time between two of one, in seconds.
 const SHORTEST_S: u64 = 3600;
 /// Longest: ten years.
@@ -134,8 +134,8 @@ impl Rotations {
                 return if same { Ok((found, false)) } else { Err(taken()) };
             }
             checked.map_err(|(field, detail)| Error::InvalidField { field, detail })?;
-            if repo::list(scope, vault_id)?.len() >= MAX_ROTATIONS {
-                return Err(Error::LimitReached { what: "rotations", limit: MAX_ROTATIONS as u32 });
+            if repo::list(scope, vault_id)?.len() >= MAX_ROTATIONS as usize {
+                return Err(Error::LimitReached { what: "rotations", limit: MAX_ROTATIONS });
             }
             let item = secrets::find_item(scope, vault_id, new.item_id)?;
             if item.is_none_or(|item| item.content.is_none()) {

@@ -1,14 +1,13 @@
 //! Rotation of a key that SSH lets in, at a real sshd. Needs root, as that does; what it changes is in a directory of the test.
 
 use std::fs::{self, Permissions};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use crate::client::tcp;
 use crate::harness::run;
 use crate::rotations::Rig;
 use crate::webhooks::wait_until;
@@ -44,9 +43,8 @@ impl Sshd {
         fs::create_dir_all("/run/sshd").unwrap();
         let child = Command::new(SSHD).args(["-D", "-e", "-f", &path("config")]).stderr(Stdio::null()).spawn().unwrap();
         let sshd = Self { child, directory, port };
-        let address = format!("127.0.0.1:{port}").parse().unwrap();
-        wait_until("it listens", || std::net::TcpStream::connect::<std::net::SocketAddr>(address).is_ok());
-        drop(tcp(address));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_until("it listens", || TcpStream::connect(address).is_ok());
         let both = [sshd.public("admin"), "# a comment\n".to_owned(), sshd.public("first")].concat();
         fs::write(sshd.keys_file(), both).unwrap();
         sshd

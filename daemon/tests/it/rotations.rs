@@ -472,7 +472,7 @@ fn what_cannot_be_set_up() {
         (json!({ "handle_field_id": rig.field }), "handle_field_id"),
         (json!({ "provider": { "kind": "command", "program": "../../bin/sh" } }), "provider.program"),
         (json!({ "provider": { "kind": "command", "program": "place", "arguments": [] } }), "provider"),
-        (json!({ "provider": { "kind": "sorcery" } }), "provider"),
+        (json!({ "provider": { "kind": "sorcery" } }), "provider.kind"),
     ] {
         let refused = rig.create(&more).expect_problem(422, "invalid_field");
         assert_eq!(refused["errors"][0]["field"], field, "{more}: {refused}");
