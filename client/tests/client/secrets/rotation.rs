@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{box_under_test::BoxUnderTest, device::Device};
+use super::{box_under_test::BoxUnderTest, device::Device, proxy::Proxy};
 
 /// Between two looks at what a test waits for.
 fn pause() {
@@ -45,7 +45,7 @@ fn synced(device: &Device) -> Value {
 #[cfg(postgresql)]
 #[test]
 fn a_password_of_postgresql_is_rotated_and_taken_over_by_whoever_syncs_first() {
-    use super::{hunt::Hunt, postgresql::Server, proxy::Proxy};
+    use super::{hunt::Hunt, postgresql::Server};
 
     let server = Server::start();
     server.run("CREATE ROLE app LOGIN PASSWORD 'the old password'");
@@ -229,4 +229,48 @@ fn a_service_is_asked_and_what_may_be_in_force_can_be_taken_by_hand() {
     desk.fails(&["rotate", "add", "Home", "App", "password", "http", "http://service.example/"], 7);
     desk.fails(&["rotate", "add", "Home", "App", "password", "--every", "5m", "http", &url], 2);
     desk.fails(&["rotate", "now", "Home", "ffffffff"], 9);
+}
+
+#[test]
+fn a_drop_box_or_a_value_that_is_not_the_vaults_is_told_of_and_changes_nothing() {
+    let service = Service::start();
+    let the_box = BoxUnderTest::with(&["--allow-local-rotations"]);
+    the_box.account_with_role("grace", "editor");
+    let proxy = Proxy::before(&the_box);
+    let desk = Device::first_of("grace", &proxy.url());
+    desk.ok(&["vault", "create", "Home"], "");
+    desk.add("Home", "App", "old");
+    desk.sync();
+    let url = format!("http://{}/rotate", service.address);
+    let add = ["rotate", "add", "Home", "App", "password", "--json", "http", &url];
+    let made: Value = serde_json::from_str(&desk.ok(&add, "")).unwrap();
+    rotate(&desk, made["id"].as_str().unwrap());
+
+    let is_drops = |label: &str| label.starts_with("GET ") && label.ends_with("/drops");
+    let another = |told: &mut Value| {
+        let text = told.as_str().unwrap();
+        let other = if text.starts_with('A') { "B" } else { "A" };
+        *told = json!(format!("{other}{}", &text[1..]));
+    };
+    proxy.lie(move |label, told| {
+        if is_drops(label) {
+            another(&mut told["drops"][0]["content"]);
+        }
+    });
+    desk.ok(&["item", "edit", "Home", "App", "--field", "user=app"], "");
+    let told = desk.fails(&["sync"], 25);
+    assert!(told.contains("does not open"), "{told}");
+    assert_eq!(desk.get("Home/App/password"), "old");
+    let told = desk.run(&["status", "--json"], "").json();
+    assert_eq!(told[0]["unsent"], 0, "the rest was done");
+    proxy.lie(move |label, told| {
+        if is_drops(label) {
+            another(&mut told["drop_box"]["public"]);
+        }
+    });
+    let told = desk.fails(&["sync"], 25);
+    assert!(told.contains("sealed to a key that is none of the vault's"), "{told}");
+    proxy.tell_the_truth();
+    desk.sync();
+    assert_eq!((desk.get("Home/App/password"), desk.get("Home/App/user")), (service.password(), "app".to_owned()));
 }
