@@ -1,6 +1,6 @@
 # The front door. Each target is one line; what it does is in scripts/, and says so at its top.
 
-.PHONY: help run check test bench cross image emulate clean
+.PHONY: help run check test bench cross macos image emulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ bench: ## measure the daemon on this machine, with targets beside the numbers; n
 
 cross: ## build the appliance's programs for aarch64, into build/aarch64/
 	@scripts/cross
+
+macos: ## build the client for macOS, into build/macos/
+	@scripts/macos
 
 image: ## build the SD card's image with Buildroot, into build/image/; BOARD=qemu_aarch64 the emulator's
 	@scripts/image $(BOARD)
