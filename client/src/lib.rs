@@ -6,6 +6,7 @@ pub mod bluetooth;
 pub mod boxes;
 pub mod dialogue;
 pub mod error;
+pub mod files;
 pub mod info;
 pub mod label;
 pub mod link;

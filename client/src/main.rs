@@ -1,4 +1,4 @@
-//! `coffer`: sets boxes up over Bluetooth, looks after them, and keeps secrets with them. This file reads the command line and
+//! `coffer`: sets boxes up over Bluetooth, looks after them, moves files and keeps secrets with them. This file reads the command line and
 //! what this machine knows, and reports how it ended; docs/setup.md and docs/secrets-client.md are its manuals.
 
 mod cli;
@@ -15,6 +15,7 @@ use coffer_client::{
     boxes::Boxes,
     dialogue::Topic,
     error::Error,
+    files,
     label::Label,
     manage::{self, Errand},
     secrets::{
@@ -36,6 +37,7 @@ use jiff::Timestamp;
 use crate::{
     cli::{
         BoxCommand, Cli, Command, Manage, Method, Network, Owner, Reach, Registration, Secrets, Security, Switch, Tool,
+        is_path,
     },
     commands::Machine,
     terminal::{Given, Terminal},
@@ -43,10 +45,20 @@ use crate::{
 
 fn main() -> ExitCode {
     if let Err(failure) = agent::hide_memory() {
-        report::secrets_failure(&failure);
+        report::command_failure(&failure);
         return ExitCode::from(failure.exit_code());
     }
     let outcome = match Cli::parse().command {
+        Command::Files(command) => return on_files(|machine| commands::files::run(machine, command)),
+        Command::Secrets(Secrets::Get(options)) if is_path(&options.what) => {
+            return on_files(|machine| commands::files::get(machine, &options));
+        }
+        Command::Secrets(Secrets::Share(options)) if is_path(&options.what) => {
+            return on_files(|machine| commands::files::share(machine, &options));
+        }
+        Command::Secrets(Secrets::Unshare(options)) if is_path(&options.what) => {
+            return on_files(|machine| commands::files::unshare(machine, &options));
+        }
         Command::Secrets(command) => return secrets(command),
         Command::Tool(tool) => use_tool(tool).map_err(Error::Tool),
         Command::Box(command) => in_session(command).map(|()| 0),
@@ -65,8 +77,19 @@ fn secrets(command: Secrets) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report::secrets_failure(&failure);
+            report::command_failure(&failure);
             ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn on_files(command: impl FnOnce(&Machine) -> Result<(), files::error::Error>) -> ExitCode {
+    let done = machine().map_err(files::error::Error::from).and_then(|machine| command(&machine));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::command_failure(&error);
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the program says at its end.
 
-use std::io::Write;
+use std::{fmt::Display, io::Write};
 
-use coffer_client::{boxes::Known, error::Error, manage::Outcome, secrets::failure::Failure};
+use coffer_client::{boxes::Known, error::Error, manage::Outcome};
 use serde_json::json;
 
 use crate::terminal::{clean, print};
@@ -15,8 +15,8 @@ pub(crate) fn failure(error: &Error) {
     }
 }
 
-/// Why a command on secrets did not work, on standard error.
-pub(crate) fn secrets_failure(failure: &Failure) {
+/// Why a command on secrets or on files did not work, on standard error.
+pub(crate) fn command_failure(failure: &impl Display) {
     drop(writeln!(std::io::stderr(), "{}", clean(&failure.to_string())));
 }
 

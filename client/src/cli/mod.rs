@@ -1,6 +1,7 @@
 //! The command line. No secret is part of it: those come from files, from standard input, or are typed.
 
 mod attachments;
+mod files;
 mod links;
 mod rotate;
 mod secrets;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
     attachments::Attachment,
+    files::{Files, Get, How, Put, Share, Unshare, is_path},
     links::Link,
     rotate::{AddRotation, Place, Rotate},
     secrets::{Changes, Item, Login, Out, Password, Secrets, Unlock, Vault},
@@ -31,10 +33,11 @@ Exit codes:
   8  the vaults are locked, or nobody is logged in
   9  a reference, a template or a name that stands for nothing, or for several things
  10  what is to be imported does not read
+ 25  a content that is not what the box says that it is
 `coffer run` ends with the exit code of the program instead.";
 
 #[derive(Parser)]
-#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and keeps secrets with them", after_help = EXIT_CODES)]
+#[command(name = "coffer", version, about = "Sets Coffer boxes up over Bluetooth, and moves files and keeps secrets with them", after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -46,6 +49,8 @@ pub(crate) enum Command {
     Box(BoxCommand),
     #[command(flatten)]
     Secrets(Secrets),
+    #[command(flatten)]
+    Files(Files),
     #[command(flatten)]
     Tool(Tool),
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use coffer_api::SecretRole;
 
-use super::{Attachment, Link, Rotate};
+use super::{Attachment, Get, Link, Rotate, Share, Unshare};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -72,35 +72,21 @@ pub(crate) enum Secrets {
         #[command(flatten)]
         out: Out,
     },
-    /// Print one field
-    Get {
-        /// VAULT/ITEM/FIELD, by names or ids
-        path: String,
-        #[command(flatten)]
-        out: Out,
-    },
+    /// Print one field of an item; or fetch a file from the box, whose path begins with a slash
+    #[command(override_usage = super::files::GET_USAGE, after_help = super::files::EXIT_CODES)]
+    Get(Box<Get>),
     /// Who is in a vault
     Members {
         vault: String,
         #[command(flatten)]
         out: Out,
     },
-    /// Let somebody into a vault, or give a member another role
-    Share {
-        vault: String,
-        /// The account's name, or @GROUP: everybody who is in that group now
-        name: String,
-        role: RoleName,
-        #[command(flatten)]
-        out: Out,
-    },
-    /// Put somebody out of a vault, and give it a new key
-    Unshare {
-        vault: String,
-        name: String,
-        #[command(flatten)]
-        out: Out,
-    },
+    /// Let somebody into a vault, or give a member another role; or make a link to a file or a folder of the box
+    #[command(override_usage = super::files::SHARE_USAGE)]
+    Share(Share),
+    /// Put somebody out of a vault, and give it a new key; or take your links to a file or a folder back
+    #[command(override_usage = super::files::UNSHARE_USAGE)]
+    Unshare(Unshare),
     /// Hand something to people without an account, by links that open once
     #[command(subcommand)]
     Link(Link),

@@ -138,14 +138,20 @@ pub(super) fn search(machine: &Machine, words: &[String], out: &Out) -> Result<(
 }
 
 /// Prints one field, and nothing else.
-pub(super) fn get(machine: &Machine, path: &str, out: &Out) -> Result<(), Failure> {
+pub(super) fn get(machine: &Machine, options: &cli::Get) -> Result<(), Failure> {
+    let cli::Get { what, local, how } = options;
+    if local.is_some() || how.recursive || how.force || how.quiet {
+        return Err(Failure::Usage(
+            "A field is printed, and nothing else. The path of a file begins with a slash.".to_owned(),
+        ));
+    }
     let mut device = machine.device()?;
-    let parts: Vec<&str> = path.strip_prefix("coffer://").unwrap_or(path).split('/').collect();
+    let parts: Vec<&str> = what.strip_prefix("coffer://").unwrap_or(what).split('/').collect();
     let [vault, item, field] = parts[..] else {
         return Err(Failure::Usage("A field is VAULT/ITEM/FIELD. Use the id of what has a / in its name.".to_owned()));
     };
     let item = found(&mut device, vault, item)?;
-    show::value(&find::field(&item.content, field)?, out);
+    show::value(&find::field(&item.content, field)?, &how.out);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod ask;
 mod attachments;
+pub(crate) mod files;
 mod find;
 mod items;
 mod links;
@@ -54,10 +55,10 @@ pub(crate) fn run(machine: &Machine, command: Secrets) -> Result<(), Failure> {
         Secrets::Item(command) => items::item(machine, command),
         Secrets::Attachment(command) => attachments::run(machine, command),
         Secrets::Search { words, out } => items::search(machine, &words, &out),
-        Secrets::Get { path, out } => items::get(machine, &path, &out),
+        Secrets::Get(options) => items::get(machine, &options),
         Secrets::Members { vault, out } => people::members(machine, &vault, &out),
-        Secrets::Share { vault, name, role, out } => people::share(machine, &vault, &name, role.into(), &out),
-        Secrets::Unshare { vault, name, out } => people::unshare(machine, &vault, &name, &out),
+        Secrets::Share(options) => people::share(machine, &options),
+        Secrets::Unshare(options) => people::unshare(machine, &options),
         Secrets::Link(command) => links::run(machine, command),
         Secrets::Rotate(command) => rotate::run(machine, command),
         Secrets::Verify { name: None, out, .. } => people::own_words(machine, &out),

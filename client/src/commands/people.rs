@@ -17,7 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Machine, find, find::failure, progress::Progress, show};
-use crate::cli::Out;
+use crate::cli::{self, Out};
 
 /// What a person says about somebody's keys.
 #[derive(Clone, Copy)]
@@ -37,10 +37,25 @@ pub(super) fn members(machine: &Machine, vault: &str, out: &Out) -> Result<(), F
     show::members(&device, vault.id, out)
 }
 
-pub(super) fn share(machine: &Machine, vault: &str, name: &str, role: SecretRole, out: &Out) -> Result<(), Failure> {
+pub(super) fn share(machine: &Machine, options: &cli::Share) -> Result<(), Failure> {
+    let cli::Share {
+        what,
+        name: Some(name),
+        role: Some(role),
+        password: false,
+        password_file: None,
+        expires: None,
+        views: None,
+        out,
+    } = options
+    else {
+        return Err(Failure::Usage(
+            "A vault is shared with somebody, in a role: coffer share VAULT NAME ROLE. The path of a file begins with a slash.".to_owned(),
+        ));
+    };
     let mut device = machine.device()?;
-    let vault = find::vault(&mut device, vault)?;
-    share_vault(&device, &vault, name, role, out)
+    let vault = find::vault(&mut device, what)?;
+    share_vault(&device, &vault, name, (*role).into(), out)
 }
 
 /// Moves an item to a vault of its own, and shares that. It is at the box in its new place before it leaves the old one.
@@ -130,9 +145,15 @@ fn share_with_group(line: &Line<'_>, vault: &Vault, group: &str, role: SecretRol
     visited(line, vault.id)
 }
 
-pub(super) fn unshare(machine: &Machine, vault: &str, name: &str, out: &Out) -> Result<(), Failure> {
+pub(super) fn unshare(machine: &Machine, options: &cli::Unshare) -> Result<(), Failure> {
+    let cli::Unshare { what, name: Some(name), out } = options else {
+        return Err(Failure::Usage(
+            "Somebody is put out of a vault: coffer unshare VAULT NAME. The path of a file begins with a slash."
+                .to_owned(),
+        ));
+    };
     let mut device = machine.device()?;
-    let vault = find::vault(&mut device, vault)?;
+    let vault = find::vault(&mut device, what)?;
     let line = Line::new(&device)?;
     visited(&line, vault.id)?;
     let account = line.device.member_called(vault.id, name)?;

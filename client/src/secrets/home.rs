@@ -19,6 +19,7 @@ use super::{decode, encode, failure::Failure};
 const PROFILE: &str = "profile.json";
 const SECRET_KEY: &str = "secret-key";
 const REPLICA: &str = "replica.db";
+const TRANSFERS: &str = "transfers";
 const LAYOUT: u32 = 1;
 /// No file of these is longer; what is, was not written by this program.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -102,6 +103,11 @@ impl Home {
         self.directory.join(REPLICA)
     }
 
+    /// Where it stands which transfers of files are under way.
+    pub fn transfers(&self) -> PathBuf {
+        self.directory.join(TRANSFERS)
+    }
+
     /// Who is logged in, if anybody is.
     pub fn find_profile(&self) -> Result<Option<Profile>, Failure> {
         let Some(bytes) = self.read(PROFILE)? else { return Ok(None) };
@@ -157,6 +163,12 @@ impl Home {
                 }
                 Ok(()) | Err(_) => {}
             }
+        }
+        match fs::remove_dir_all(self.transfers()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Failure::io(format!("removing {TRANSFERS}"))(error));
+            }
+            Ok(()) | Err(_) => {}
         }
         sync_directory(&self.directory).map_err(Failure::io("removing the profile"))
     }

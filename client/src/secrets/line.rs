@@ -8,14 +8,17 @@ use std::{
 
 use coffer_api::{NewSession, Page, ProblemCode, RefreshSession, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use ureq::http::Method;
+use ureq::{
+    Body,
+    http::{Method, Response},
+};
 use uuid::Uuid;
 
 use super::{
     device::Device,
     failure::Failure,
     home::Exclusive,
-    remote::{Condition, Remote, RemoteError},
+    remote::{Condition, Parcel, Remote, RemoteError},
     replica::Kind,
     rows::Tokens,
 };
@@ -100,23 +103,30 @@ impl<'a> Line<'a> {
     }
 
     /// Asks for what is read while it comes.
-    pub(super) fn download(&self, path: &str) -> Result<impl Read + use<'a>, Failure> {
-        let token = self.token(None)?;
-        Ok(match self.remote.download(path, &token) {
-            Err(RemoteError::Refused(problem)) if problem.code == ProblemCode::Unauthenticated => {
-                self.remote.download(path, &self.token(Some(&token))?)?
-            }
-            asked => asked?,
-        })
+    pub(super) fn download(&self, path: &str) -> Result<impl Read + use<>, Failure> {
+        let parcel = Parcel { method: Method::GET, path, headers: &[], body: None };
+        Ok(self.carry(&parcel)?.into_body().into_reader())
     }
 
-    /// The line broke while something came.
-    pub(super) fn broken(&self, error: &io::Error) -> Failure {
-        Failure::Unreachable { url: self.remote.url().to_owned(), cause: error.to_string() }
+    /// Sends or fetches bytes of a file.
+    pub fn carry(&self, parcel: &Parcel<'_>) -> Result<Response<Body>, Failure> {
+        let token = self.token(None)?;
+        let carried = match self.remote.carry(&token, parcel) {
+            Err(RemoteError::Refused(problem)) if problem.code == ProblemCode::Unauthenticated => {
+                self.remote.carry(&self.token(Some(&token))?, parcel)
+            }
+            carried => carried,
+        };
+        Ok(carried?)
+    }
+
+    /// The connection ended before what was on it did.
+    pub(crate) fn broken(&self, cause: &io::Error) -> Failure {
+        Failure::Unreachable { url: self.remote.url().to_owned(), cause: cause.to_string() }
     }
 
     /// What answers is no box.
-    pub(super) fn protocol(&self, what: &'static str) -> Failure {
+    pub(crate) fn protocol(&self, what: &'static str) -> Failure {
         Failure::Protocol { url: self.remote.url().to_owned(), what }
     }
 

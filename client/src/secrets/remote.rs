@@ -1,19 +1,26 @@
 //! Requests to a box: over TLS, or in clear to this machine alone. What a box answers is a value or one of a few errors; who
 //! is logged in, and what a vault is, are others' business.
 
-use std::{io::Read, time::Duration};
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use coffer_api::{Problem, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::{
     Agent, AsSendBody, Body, SendBody,
     config::Config,
-    http::{Method, Request, Response, Uri, header},
+    http::{Method, Request, Response, Uri, header, request},
 };
 use zeroize::Zeroizing;
 
-/// From resolving the name to the end of the reply; of what is sent and read as a stream, from one part to the next.
+/// From resolving the name to the end of the reply.
 const LIMIT: Duration = Duration::from_mins(1);
+/// For how long nothing may come or go while bytes of a file do.
+const SILENCE_LIMIT: Duration = Duration::from_mins(1);
+/// For how long a box may think when it has all of a file: it may have to read it back, or to seal it.
+const THOUGHT_LIMIT: Duration = Duration::from_mins(30);
 /// Largest reply that is read: what a box tells of a vault at once is half of it.
 const MAX_REPLY_BYTES: u64 = 32 * 1024 * 1024;
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -32,6 +39,34 @@ pub enum Condition {
     New,
     /// This revision.
     Replaces(u64),
+}
+
+/// A request whose body, or whose reply, is bytes of a file. It may take any time, as long as they flow.
+pub struct Parcel<'a> {
+    /// What is done.
+    pub method: Method,
+    /// With what.
+    pub path: &'a str,
+    /// What is said about it.
+    pub headers: &'a [(&'static str, String)],
+    /// What is sent, and who is told how many bytes of it are on their way.
+    pub body: Option<(&'a [u8], &'a dyn Fn(u64))>,
+}
+
+/// Bytes that are counted while they are sent.
+struct Counted<'a> {
+    bytes: &'a [u8],
+    sent: u64,
+    tell: &'a dyn Fn(u64),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer)?;
+        self.sent += read as u64;
+        (self.tell)(self.sent);
+        Ok(read)
+    }
 }
 
 /// The text is no address of a box.
@@ -115,10 +150,7 @@ impl Remote {
         body: Option<&B>,
     ) -> Result<T, RemoteError> {
         let no_box = || self.no_box();
-        let mut head = Request::builder().method(method).uri(format!("{}{PREFIX}{path}", self.url));
-        if let Some(token) = token {
-            head = head.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
-        }
+        let mut head = self.head(method, path, token);
         head = match condition {
             Some(Condition::New) => head.header(header::IF_NONE_MATCH, "*"),
             Some(Condition::Replaces(revision)) => head.header(header::IF_MATCH, format!("\"{revision}\"")),
@@ -132,7 +164,7 @@ impl Remote {
             }
             None => self.agent.run(head.body(()).map_err(|_| no_box())?),
         };
-        self.read(sent)
+        self.read(sent.map_err(|source| self.unreachable(source))?)
     }
 
     /// Sends a body of that length while it is read. A box that refuses it does so before that, if it can.
@@ -143,56 +175,76 @@ impl Remote {
         length: u64,
         body: &mut dyn Read,
     ) -> Result<T, RemoteError> {
-        let head = Request::put(format!("{}{PREFIX}{path}", self.url))
-            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .header(header::CONTENT_LENGTH, length)
-            .header(header::EXPECT, "100-continue");
-        let request = head.body(SendBody::from_reader(body)).map_err(|_| self.no_box())?;
-        self.read(self.agent.run(self.at_length(request)))
+        let head = self.head(Method::PUT, path, Some(token)).header(header::CONTENT_TYPE, "application/octet-stream");
+        let head = head.header(header::CONTENT_LENGTH, length).header(header::EXPECT, "100-continue");
+        self.read(self.run(head.body(SendBody::from_reader(body)), THOUGHT_LIMIT)?)
     }
 
-    /// Asks for what is read while it comes.
-    pub(super) fn download(&self, path: &str, token: &SecretString) -> Result<impl Read + use<>, RemoteError> {
-        let head = Request::get(format!("{}{PREFIX}{path}", self.url))
-            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
-        let request = self.at_length(head.body(()).map_err(|_| self.no_box())?);
-        let reply = self.agent.run(request).map_err(|source| self.unreachable(source))?;
+    /// Sends or fetches bytes. The body of a reply that is no refusal is left to be read.
+    pub fn carry(&self, token: &SecretString, parcel: &Parcel<'_>) -> Result<Response<Body>, RemoteError> {
+        let mut head = self.head(parcel.method.clone(), parcel.path, Some(token));
+        for (name, value) in parcel.headers {
+            head = head.header(*name, value);
+        }
+        let reply = match parcel.body {
+            Some((bytes, tell)) => {
+                // What is refused is refused before it is sent, and the reason arrives.
+                head = head.header(header::EXPECT, "100-continue").header(header::CONTENT_LENGTH, bytes.len());
+                let mut counted = Counted { bytes, sent: 0, tell };
+                self.run(head.body(SendBody::from_reader(&mut counted)), THOUGHT_LIMIT)?
+            }
+            None => self.run(head.body(()), SILENCE_LIMIT)?,
+        };
         match reply.status().as_u16() {
-            200 => Ok(reply.into_body().into_reader()),
-            _ => Err(self.read::<()>(Ok(reply)).err().unwrap_or_else(|| self.no_box())),
+            200..=299 => Ok(reply),
+            status => Err(self.whole(reply).map_or_else(|error| error, |bytes| self.refusal(status, bytes))),
         }
     }
 
-    /// What takes as long as it takes, and may not stand still.
-    fn at_length<S: AsSendBody>(&self, request: Request<S>) -> Request<S> {
-        self.agent
-            .configure_request(request)
-            .timeout_global(None)
-            .timeout_connect(Some(LIMIT))
-            .timeout_recv_response(Some(LIMIT))
-            .timeout_per_read(Some(LIMIT))
-            .timeout_per_write(Some(LIMIT))
-            .build()
+    fn run(
+        &self,
+        request: Result<Request<impl AsSendBody>, ureq::http::Error>,
+        read_limit: Duration,
+    ) -> Result<Response<Body>, RemoteError> {
+        let request = request.map_err(|_| self.no_box())?;
+        let configured = self.agent.configure_request(request).timeout_global(None);
+        let configured = configured.timeout_resolve(Some(LIMIT)).timeout_connect(Some(LIMIT));
+        let configured = configured.timeout_per_write(Some(SILENCE_LIMIT)).timeout_per_read(Some(read_limit));
+        self.agent.run(configured.build()).map_err(|source| self.unreachable(source))
     }
 
     /// What came back: a value, or why there is none.
-    fn read<T: DeserializeOwned>(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<T, RemoteError> {
-        let mut reply = sent.map_err(|source| self.unreachable(source))?;
+    fn read<T: DeserializeOwned>(&self, reply: Response<Body>) -> Result<T, RemoteError> {
         let status = reply.status().as_u16();
-        let read = reply.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
-        let bytes = Zeroizing::new(read.map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => self.no_box(),
-            other => self.unreachable(other),
-        })?);
+        let bytes = self.whole(reply)?;
         match status {
             200..=299 if bytes.is_empty() => serde_json::from_slice(b"null").map_err(|_| self.no_box()),
             200..=299 => serde_json::from_slice(&bytes).map_err(|_| self.no_box()),
-            _ => Err(match serde_json::from_slice::<Problem>(&bytes) {
-                Ok(problem) if problem.status == status => RemoteError::Refused(Box::new(problem)),
-                Err(_) if status == 412 => RemoteError::Stale(bytes),
-                Ok(_) | Err(_) => self.no_box(),
-            }),
+            _ => Err(self.refusal(status, bytes)),
+        }
+    }
+
+    fn head(&self, method: Method, path: &str, token: Option<&SecretString>) -> request::Builder {
+        let head = Request::builder().method(method).uri(format!("{}{PREFIX}{path}", self.url));
+        match token {
+            Some(token) => head.header(header::AUTHORIZATION, format!("Bearer {}", token.expose())),
+            None => head,
+        }
+    }
+
+    fn whole(&self, mut reply: Response<Body>) -> Result<Zeroizing<Vec<u8>>, RemoteError> {
+        let read = reply.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_vec();
+        read.map(Zeroizing::new).map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => self.no_box(),
+            other => self.unreachable(other),
+        })
+    }
+
+    fn refusal(&self, status: u16, bytes: Zeroizing<Vec<u8>>) -> RemoteError {
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) if problem.status == status => RemoteError::Refused(Box::new(problem)),
+            Err(_) if status == 412 => RemoteError::Stale(bytes),
+            Ok(_) | Err(_) => self.no_box(),
         }
     }
 

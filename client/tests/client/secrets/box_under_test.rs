@@ -72,7 +72,12 @@ impl BoxUnderTest {
     /// The same, with a role on the box.
     pub(super) fn account_with_role(&self, name: &str, role: &str) -> String {
         let body = json!({ "username": name, "password": ACCOUNT_PASSWORD, "role": role });
-        text(&post(&self.address, Some(&self.token), "/users", &body)["id"])
+        text(&self.as_admin("POST", "/users", &body)["id"])
+    }
+
+    /// A call of the administrator's.
+    pub(super) fn as_admin(&self, method: &str, path: &str, body: &Value) -> Value {
+        send(&self.address, Some(&self.token), method, path, body)
     }
 
     /// Makes a group of accounts.
@@ -86,9 +91,14 @@ impl BoxUnderTest {
 
     /// Somebody's own call, beside `coffer`.
     pub(super) fn post_as(&self, name: &str, path: &str, body: &Value) -> Value {
+        self.send_as(name, "POST", path, body)
+    }
+
+    /// Likewise, by any method.
+    pub(super) fn send_as(&self, name: &str, method: &str, path: &str, body: &Value) -> Value {
         let login = json!({ "username": name, "password": ACCOUNT_PASSWORD });
         let token = text(&post(&self.address, None, "/sessions", &login)["access_token"]);
-        post(&self.address, Some(&token), path, body)
+        send(&self.address, Some(&token), method, path, body)
     }
 
     /// Everything that the box keeps: its storage, opened, as nobody but its own program reads it; what lies on the drive; its log.

@@ -1,8 +1,9 @@
-//! Secrets vaults, by real `coffer` processes at a real `cofferd` with a real encrypted storage.
+//! Secrets vaults and files, by real `coffer` processes at a real `cofferd` with a real encrypted storage.
 
 mod attachments;
 mod box_under_test;
 mod device;
+mod files;
 mod groups;
 mod hunt;
 mod lies;
