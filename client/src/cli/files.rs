@@ -107,6 +107,13 @@ pub(crate) struct How {
     pub(crate) out: Out,
 }
 
+impl How {
+    /// Whether somebody wants to hear how far it is.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.quiet && !self.out.json
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Share {
     /// A vault; or the path of a file or a folder of the box

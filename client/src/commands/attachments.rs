@@ -107,8 +107,8 @@ fn upload(device: &Device, item: &Item, name: &str, path: &Path) -> Result<Attac
     if !metadata.is_file() {
         return Err(Failure::Usage(format!("{} is no file.", path.display())));
     }
-    let mut progress = Progress::new();
-    let mut show = |done, all| progress.show(name, done, all);
+    let progress = Progress::new(true);
+    let mut show = |done, all| progress.tell(name, done, all);
     attachments::add(&Line::new(device)?, (item.vault, item.id), (name, metadata.len()), &mut file, &mut show)
 }
 
@@ -123,8 +123,8 @@ fn get(
     if !is_output && existing == Existing::Keep && to.exists() {
         return Err(Failure::Usage(format!("{} is there already. --force replaces it.", to.display())));
     }
-    let mut progress = Progress::new();
-    let mut show = |done, all| progress.show(&attachment.name, done, all);
+    let progress = Progress::new(true);
+    let mut show = |done, all| progress.tell(&attachment.name, done, all);
     let mut fetched = attachments::fetch(&Line::new(device)?, item, attachment, &mut show)?;
     drop(progress);
     if is_output {

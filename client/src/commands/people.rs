@@ -93,9 +93,9 @@ fn attach_as_before(device: &mut Device, from: &Item, to: &Item) -> Result<(), F
     if from.content.attachments.is_empty() {
         return Ok(());
     }
-    let mut progress = Progress::new();
+    let progress = Progress::new(true);
     let attached = attachments::copy(&Line::new(device)?, from, (to.vault, to.id), &mut |name, done, all| {
-        progress.show(name, done, all);
+        progress.tell(name, done, all);
     })?;
     drop(progress);
     let content = Content { attachments: attached, ..to.content.clone() };

@@ -21,11 +21,14 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    Report,
-    progress::{Progress, size},
+use super::Report;
+use crate::{
+    cli,
+    commands::{
+        Machine,
+        progress::{Progress, size},
+    },
 };
-use crate::{cli, commands::Machine};
 
 /// A box has no deeper trees than this.
 const MAX_DEPTH: usize = 64;
@@ -53,8 +56,8 @@ fn stream(tree: Tree<'_>, node: &Node, from: &RemotePath, how: &cli::How) -> Res
     if how.out.json {
         return Err(Error::Usage("Standard output is the file's: leave --json out.".to_owned()));
     }
-    let progress = Progress::of(&from.to_text(), file.size_bytes, how);
-    get::stream(tree.line, file, from, &mut io::stdout().lock(), &|done| progress.tell(done))
+    let (progress, called) = (Progress::new(how.is_told()), from.to_text());
+    get::stream(tree.line, file, from, &mut io::stdout().lock(), &|done| progress.tell(&called, done, file.size_bytes))
 }
 
 struct Receiver<'a> {
@@ -110,9 +113,9 @@ impl Receiver<'_> {
 
     fn file(&mut self, file: &File, from: &RemotePath, directory: &Directory, name: &OsStr) -> Result<(), Error> {
         let how = self.report.how;
-        let progress = Progress::of(&from.to_text(), file.size_bytes, how);
+        let (progress, called) = (Progress::new(how.is_told()), from.to_text());
         let target = Target { directory, name, may_replace: how.force };
-        let tell = |done| progress.tell(done);
+        let tell = |done| progress.tell(&called, done, file.size_bytes);
         let moved_bytes = get::get(self.tree.line, self.now, file, from, &target, &tell)?;
         drop(progress);
         let (local, length) = (directory.path_of(name), size(file.size_bytes));

@@ -2,7 +2,6 @@
 //! manual.
 
 mod get;
-mod progress;
 mod put;
 
 use std::iter;

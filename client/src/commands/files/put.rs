@@ -20,11 +20,14 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    Report,
-    progress::{Progress, size},
+use super::Report;
+use crate::{
+    cli,
+    commands::{
+        Machine,
+        progress::{Progress, size},
+    },
 };
-use crate::{cli, commands::Machine};
 
 /// Sends what the command line says.
 pub(crate) fn put(machine: &Machine, options: &cli::Put) -> Result<(), Error> {
@@ -132,9 +135,9 @@ impl Sender<'_> {
         current: Option<&File>,
     ) -> Result<(), Error> {
         let how = self.report.how;
-        let progress = Progress::of(&to.to_text(), source.size_bytes(), how);
+        let (progress, called, total_bytes) = (Progress::new(how.is_told()), to.to_text(), source.size_bytes());
         let place = Place { folder, path: to, current };
-        let tell = |done| progress.tell(done);
+        let tell = |done| progress.tell(&called, done, total_bytes);
         let Put { file, sent_bytes } = put::put(self.tree.line, self.now, source, &place, how.force, &tell)?;
         drop(progress);
         let length = size(file.size_bytes);

@@ -4,12 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Child, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{
-    box_under_test::BoxUnderTest,
-    device::Device,
-    hunt::Hunt,
-    proxy::Proxy,
-};
+use super::{box_under_test::BoxUnderTest, device::Device, hunt::Hunt, proxy::Proxy};
 
 /// Grace has a vault with an item, and two devices behind a box that may lie.
 struct Scene {
