@@ -98,7 +98,6 @@ use crate::service::webhook_delivery::Deliveries;
 use crate::service::webhooks::Webhooks;
 use crate::storage::hardware::Hardware;
 use crate::storage::registrar_link::RegistrarLink;
-use crate::storage::rotation::Providers;
 use crate::storage::update_channel::UpdateChannel;
 use crate::storage::{durable, gocryptfs, hooks, hygiene, namespace};
 
@@ -238,12 +237,7 @@ fn serve_with(
         srp_verifiers,
         handouts: Arc::new(Handouts::new(Arc::clone(vault), common.clone(), Arc::clone(&secrets))),
         secret_attachments: Arc::new(SecretAttachments::new(common.clone(), Arc::clone(&files), Arc::clone(&secrets))),
-        rotations: Arc::new(Rotations::new(
-            common.clone(),
-            Arc::clone(&secrets),
-            reactions.providers,
-            reactions.rotation_bell,
-        )),
+        rotations: Arc::new(Rotations::new(common.clone(), Arc::clone(&secrets), reactions.rotation_runs)),
         secrets,
         sessions,
         observatory: Arc::new(observatory),
@@ -380,9 +374,7 @@ struct Reactions {
     event_tally: Tally,
     deliveries: Arc<Deliveries>,
     hook_programs: Arc<HookPrograms>,
-    providers: Arc<Providers>,
     rotation_runs: Arc<RotationRuns>,
-    rotation_bell: Bell,
     thumbnails_bell: Bell,
     search_bell: Bell,
     scrub_bell: Bell,
@@ -403,20 +395,15 @@ fn react(options: &Serve, clock: &SharedClock, hooks_socket: Option<PathBuf>) ->
     let events = EventBus::start(vec![Box::new(StorageReserve)], observers, Arc::clone(&feed));
     let common = Common::new(Arc::clone(clock), events);
     let deliveries = Arc::new(Deliveries::new(common.clone(), webhooks_bell, options.allow_local_webhooks));
-    let now = Arc::clone(clock);
-    let now = Arc::new(move || now.now());
-    let providers = Arc::new(Providers::new(hooks_socket.clone(), options.allow_local_rotations, now));
+    let rotation_runs = RotationRuns::new(common.clone(), hooks_socket.clone(), options.allow_local_rotations);
     let hook_programs = Arc::new(HookPrograms::new(hooks_socket, hooks_bell));
-    let [scrub_bell, sealing_bell, rotation_bell] = std::array::from_fn(|_| Bell::default());
-    let rotation_runs = RotationRuns::new(common.clone(), Arc::clone(&providers), rotation_bell.clone());
+    let [scrub_bell, sealing_bell] = std::array::from_fn(|_| Bell::default());
     let reactions = Reactions {
         feed,
         event_tally,
         deliveries,
         hook_programs,
-        providers,
         rotation_runs: Arc::new(rotation_runs),
-        rotation_bell,
         thumbnails_bell,
         search_bell,
         scrub_bell,

@@ -6,6 +6,7 @@
 //! later one surely is. The credential of before lives until then.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ const NO_DROP_BOX: &str = "no manager has set the drop box of the vault's newest
 /// What it takes to carry rotations out.
 pub(crate) struct RotationRuns {
     common: Common,
-    providers: Arc<Providers>,
+    providers: Providers,
     bell: Bell,
     slots: Arc<Semaphore>,
 }
@@ -73,9 +74,21 @@ enum Step<T> {
 type Tool = Box<dyn Provider>;
 
 impl RotationRuns {
-    /// A worker.
-    pub(crate) fn new(common: Common, providers: Arc<Providers>, bell: Bell) -> Self {
-        Self { common, providers, bell, slots: Arc::new(Semaphore::new(CONCURRENT)) }
+    /// A worker, with the socket of whoever runs programs. With `local_too` places may be on this box itself.
+    pub(crate) fn new(common: Common, hooks_socket: Option<PathBuf>, local_too: bool) -> Self {
+        let clock = Arc::clone(&common.clock);
+        let providers = Providers::new(hooks_socket, local_too, Arc::new(move || clock.now()));
+        Self { common, providers, bell: Bell::default(), slots: Arc::new(Semaphore::new(CONCURRENT)) }
+    }
+
+    /// Rings when something may go on.
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Where credentials are changed.
+    pub(super) fn providers(&self) -> &Providers {
+        &self.providers
     }
 
     /// Works until the vault is locked. What is under way then is cut off, and begun again after the next unlock.

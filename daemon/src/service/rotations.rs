@@ -11,15 +11,14 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Error;
-use super::bell::Bell;
 use super::caller::Caller;
 use super::common::Common;
+use super::rotation_runs::RotationRuns;
 use super::secrets::Secrets;
 use crate::model::role::Action;
 use crate::model::rotation::{DropState, NewRotation, Rotation, StoredDrop, StoredDropBox};
 use crate::repo::{rotations as repo, secrets};
 use crate::storage::database::DatabaseError;
-use crate::storage::rotation::Providers;
 use crate::storage::scope::Scope;
 
 /// Rotations that one vault may have.
@@ -40,17 +39,16 @@ const ROTATION: Error = Error::NotFound("rotation");
 pub(crate) struct Rotations {
     common: Common,
     secrets: Arc<Secrets>,
-    providers: Arc<Providers>,
-    bell: Bell,
+    runs: Arc<RotationRuns>,
 }
 
 /// What lies in a vault's drop boxes, and the newest of these.
 pub(crate) type Dropped = (Option<StoredDropBox>, Vec<StoredDrop>);
 
 impl Rotations {
-    /// A service. The bell wakes whoever carries rotations out.
-    pub(crate) fn new(common: Common, secrets: Arc<Secrets>, providers: Arc<Providers>, bell: Bell) -> Self {
-        Self { common, secrets, providers, bell }
+    /// A service.
+    pub(crate) fn new(common: Common, secrets: Arc<Secrets>, runs: Arc<RotationRuns>) -> Self {
+        Self { common, secrets, runs }
     }
 
     /// Sets the drop box of a vault's newest key, which the caller has signed.
@@ -86,7 +84,7 @@ impl Rotations {
             Ok(true)
         };
         self.secrets.write_if(caller, entry, work, |is_new| *is_new).await?;
-        self.bell.ring();
+        self.runs.bell().ring();
         Ok(())
     }
 
@@ -112,7 +110,7 @@ impl Rotations {
             if found.state == DropState::Open && !is_newer { Err(Error::PreconditionFailed) } else { Ok(()) }
         };
         self.secrets.write_if(caller, entry, work, |()| true).await?;
-        self.bell.ring();
+        self.runs.bell().ring();
         Ok(())
     }
 
@@ -125,7 +123,7 @@ impl Rotations {
         let entry = self.secrets.entry(caller, "secret_rotation.created", id);
         let entry = entry.with_detail(format!("vault: {vault_id}, item: {}", new.item_id));
         let next_at = new.every_s.map(|every_s| later(now, every_s));
-        let checked = self.providers.check(&new.provider, new.admin.is_some(), new.handle.is_some());
+        let checked = self.runs.providers().check(&new.provider, new.admin.is_some(), new.handle.is_some());
         let work = move |scope: &Scope<'_>| {
             secrets::find_vault(scope, vault_id)?.ok_or(VAULT)?;
             if let Some(found) = repo::find(scope, vault_id, id)? {
@@ -133,7 +131,6 @@ impl Rotations {
                     (found.item_id, found.field_id, &found.provider) == (new.item_id, new.field_id, &new.provider);
                 return if same { Ok((found, false)) } else { Err(taken()) };
             }
-            checked.map_err(|(field, detail)| Error::InvalidField { field, detail })?;
             if repo::list(scope, vault_id)?.len() >= MAX_ROTATIONS as usize {
                 return Err(Error::LimitReached { what: "rotations", limit: MAX_ROTATIONS });
             }
@@ -141,6 +138,7 @@ impl Rotations {
             if item.is_none_or(|item| item.content.is_none()) {
                 return Err(Error::NotFound("item"));
             }
+            checked.map_err(|(field, detail)| Error::InvalidField { field, detail })?;
             repo::insert(scope, &new, next_at, now).map_err(|error| match error {
                 DatabaseError::Conflict => taken(),
                 other => other.into(),
@@ -176,7 +174,7 @@ impl Rotations {
             repo::find(scope, vault_id, id)?.ok_or(ROTATION)
         };
         let rotation = self.secrets.write_if(caller, entry, work, |_| true).await?;
-        self.bell.ring();
+        self.runs.bell().ring();
         Ok(rotation)
     }
 

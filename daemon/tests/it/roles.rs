@@ -260,7 +260,7 @@ fn request(method: &str, path: &str) -> (String, Option<Value>) {
         ("PUT", "/users/me/device-link") => json!({ "device_token": "x" }),
         ("POST", "/invitations") => json!({ "role": "reader" }),
         ("PUT", path) if path.starts_with("/settings/") => json!({ "value": true }),
-        ("POST", "/secrets/vaults/{id}/rotations") => json!({
+        ("POST", path) if path.ends_with("/rotations") => json!({
             "id": UNKNOWN, "item_id": UNKNOWN, "field_id": UNKNOWN, "provider": { "kind": "command", "program": "x" }
         }),
         ("POST", "/webhooks") => json!({ "url": "https://receiver.example/" }),
