@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import quote
 
 from bench.box import Box, Client, Unexpected
 from bench.measurements import Line, Quantiles
@@ -133,7 +134,7 @@ def set_sealing(box: Box, mode: str) -> None:
 
 def _upload(box: Box, source: Path, name: str) -> str:
     command = ["curl", "-sS", "--fail", "-X", "POST", "-T", str(source), "-H", f"Authorization: Bearer {box.token}"]
-    reply = subprocess.run([*command, box.url(f"files?name={name}")], check=True, capture_output=True, text=True)
+    reply = subprocess.run([*command, box.url(f"files?name={quote(name)}")], check=True, capture_output=True, text=True)
     return reply.stdout.split('"id":"')[1].split('"')[0]
 
 
