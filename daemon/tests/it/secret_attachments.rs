@@ -17,9 +17,9 @@ use crate::secrets::{NEW, SECRET, User, Vault, ada_and_a_vault, let_in, rng};
 /// The content, as a client seals it.
 fn sealed(item: &ItemKey, id: Uuid, content: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::new();
-    let mut sealer = item.seal_attachment(id, &mut rng(), &mut sealed);
-    sealer.seal(content, &mut sealed).unwrap();
-    sealer.finish(&mut sealed).unwrap();
+    let mut writer = item.seal_attachment(id, &mut rng(), &mut sealed);
+    writer.seal(content, &mut sealed).unwrap();
+    writer.finish(&mut sealed).unwrap();
     sealed
 }
 
@@ -75,7 +75,7 @@ fn what_is_attached_is_streamed_in_and_out_and_opens_in_its_place() {
         (&stored["id"], &stored["size_bytes"], &stored["sha256"], &stored["created_by"]),
         (&json!(id), &json!(bytes.len()), &json!(sha256(&bytes)), &json!(ada.id()))
     );
-    assert_eq!(attached(&daemon, &ada, &vault, item.item()), [stored.clone()]);
+    assert_eq!(attached(&daemon, &ada, &vault, item.item()), [stored]);
 
     daemon = daemon.crash_and_restart();
     daemon.unlock();
