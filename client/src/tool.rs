@@ -169,8 +169,8 @@ pub(crate) fn import(vaults: &mut dyn Vaults, options: &cli::Import) -> Result<(
         Ok(Zeroizing::new(password.expose().to_owned()))
     };
     let brought = import::read(format, &options.path, options.key_file.as_deref(), &mut password)?;
-    let count = import::add(vaults, vault.id, brought.contents)?;
-    tell("imported", count, &vault, &brought.losses, &options.output);
+    let (count, losses) = import::add(vaults, vault.id, brought)?;
+    tell("imported", count, &vault, &losses, &options.output);
     Ok(())
 }
 

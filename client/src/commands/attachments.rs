@@ -86,30 +86,24 @@ fn add(mut device: Device, vault: &str, item: &str, files: &[PathBuf], out: &Out
                 format!("Something of the name {name:?} is attached already. `coffer attachment rm` removes it.");
             return Err(Failure::Usage(text));
         }
-        let attachment = upload(&device, &item, &name, path)?;
-        let mut content = item.content;
-        content.attachments.push(attachment.clone());
-        written(&mut device, (item.vault, item.id, item.revision), content)?;
-        let now = device.item(item.vault, item.id).map_err(failure)?.map(|item| item.content.attachments);
-        if !now.is_some_and(|now| now.contains(&attachment)) {
-            return Err(Failure::Usage(format!("The item was deleted meanwhile, so {name:?} is attached to nothing.")));
-        }
+        let attachment = upload(&mut device, &item, &name, path)?;
         let told = json!({ "item": item.id, "id": attachment.id, "name": name, "size": attachment.size });
         show::done(out, &format!("{}  {}", attachment.id, show::attachment(&attachment)), &told);
     }
     Ok(())
 }
 
-fn upload(device: &Device, item: &Item, name: &str, path: &Path) -> Result<Attachment, Failure> {
+fn upload(device: &mut Device, item: &Item, name: &str, path: &Path) -> Result<Attachment, Failure> {
     let reading = |error| Failure::io(format!("reading {}", path.display()))(error);
     let mut file = File::open(path).map_err(reading)?;
     let metadata = file.metadata().map_err(reading)?;
     if !metadata.is_file() {
         return Err(Failure::Usage(format!("{} is no file.", path.display())));
     }
+    let (place, size) = ((item.vault, item.id), metadata.len());
     let progress = Progress::new(true);
     let mut show = |done, all| progress.tell(name, done, all);
-    attachments::add(&Line::new(device)?, (item.vault, item.id), (name, metadata.len()), &mut file, &mut show)
+    attachments::attach(device, place, (name, size), &mut file, &mut show).map_err(failure)
 }
 
 fn get(

@@ -25,13 +25,14 @@ use zeroize::Zeroizing;
 
 use super::{
     content::{Attachment, Content},
+    device::Device,
     failure::{AttachmentFault, Failure},
     line::Line,
     push::Writer,
     replica::Kind,
     rng,
     rows::Base,
-    store::Item,
+    store::{Item, StoreError, Vaults},
     sync,
 };
 
@@ -52,6 +53,26 @@ pub struct Fetched {
 /// What the box has of an item, whether the item names it or not.
 pub fn at_box(line: &Line<'_>, vault: Uuid, item: Uuid) -> Result<Vec<SecretAttachment>, Failure> {
     line.get(&format!("/secrets/vaults/{vault}/items/{item}/attachments"))
+}
+
+/// Attaches what a source of that length has to an item: it comes to the box, a revision of the item names it, and that comes to
+/// the box as well.
+pub fn attach(
+    device: &mut Device,
+    (vault, item): (Uuid, Uuid),
+    (name, size): (&str, u64),
+    source: &mut dyn Read,
+    progress: &mut Progress<'_>,
+) -> Result<Attachment, StoreError> {
+    visit(&Line::new(device)?, vault)?;
+    let attachment = add(&Line::new(device)?, (vault, item), (name, size), source, progress)?;
+    let Item { revision, mut content, .. } = device.item(vault, item)?.ok_or(StoreError::NoSuchItem(item))?;
+    content.attachments.push(attachment.clone());
+    device.edit(vault, item, revision, content)?;
+    visit(&Line::new(device)?, vault)?;
+    // Who has deleted the item meanwhile has deleted what is attached, too.
+    let now = device.item(vault, item)?.ok_or(StoreError::NoSuchItem(item))?;
+    if now.content.attachments.contains(&attachment) { Ok(attachment) } else { Err(StoreError::NoSuchItem(item)) }
 }
 
 /// Brings what a source of that length has to the box, as a new attachment of an item that the box knows. A revision of the item
@@ -88,12 +109,13 @@ pub fn fetch(
     progress: &mut Progress<'_>,
 ) -> Result<Fetched, Failure> {
     let key = item_key(line, item.vault, item.id)?;
-    let lie = |fault| Failure::Attachment { title: item.content.title.clone(), name: attachment.name.clone(), fault };
+    let caught =
+        |fault| Failure::Attachment { title: item.content.title.clone(), name: attachment.name.clone(), fault };
     let others = others(line, item.vault, attachment.id)?;
     let longest = others.iter().map(|(_, other)| other.size).chain([attachment.size]).max().unwrap_or(0);
     let (file, length) = match download(line, item, attachment, sealed_bytes(longest), progress) {
         Err(failure) if failure.is_not_found() && is_still_named(line, item, attachment.id)? => {
-            return Err(lie(AttachmentFault::Dropped));
+            return Err(caught(AttachmentFault::Dropped));
         }
         downloaded => downloaded?,
     };
@@ -101,15 +123,15 @@ pub fn fetch(
     let reader = match opened {
         Ok(reader) => reader,
         Err(envelope::Error::Io(source)) => return Err(Failure::io("reading what came")(source)),
-        Err(_) => return Err(lie(fault_of(line, &file, length, item, attachment, &others)?)),
+        Err(_) => return Err(caught(fault_of(line, &file, length, item, attachment, &others)?)),
     };
     let mut fetched = Fetched { file, reader, position: 0 };
     let digest = fetched.digest().map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => lie(AttachmentFault::Altered),
+        io::ErrorKind::InvalidData => caught(AttachmentFault::Altered),
         _ => Failure::io("reading what came")(error),
     })?;
     if (fetched.reader.content_bytes(), digest) != (attachment.size, attachment.sha256.clone()) {
-        return Err(lie(AttachmentFault::Altered));
+        return Err(caught(AttachmentFault::Altered));
     }
     Ok(fetched)
 }
@@ -209,11 +231,11 @@ struct Sealing<'a> {
 
 impl<'a> Sealing<'a> {
     fn begin(key: &ItemKey, id: Uuid, size: u64, source: &'a mut dyn Read, progress: &'a mut Progress<'a>) -> Self {
-        let mut sealed = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
-        let sealer = Some(key.seal_attachment(id, &mut rng(), &mut sealed));
+        let mut out = Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8);
+        let sealer = Some(key.seal_attachment(id, &mut rng(), &mut out));
         let clear = Zeroizing::new(vec![0; BLOCK_BYTES]);
         let hasher = Sha256::new();
-        Self { source, sealer, left_bytes: size, size, clear, sealed, taken: 0, hasher, progress, failed: None }
+        Self { source, sealer, left_bytes: size, size, clear, sealed: out, taken: 0, hasher, progress, failed: None }
     }
 
     /// Seals the next block, or the end.
@@ -310,10 +332,14 @@ fn download(
 
 /// Whether an item names an attachment still: somebody may have removed it since this device looked.
 fn is_still_named(line: &Line<'_>, item: &Item, id: Uuid) -> Result<bool, Failure> {
-    sync::one(line, item.vault)?.failure.map_or(Ok(()), Err)?;
+    visit(line, item.vault)?;
     let base: Option<Base> = line.device.replica.rows().get(Kind::Base, item.vault, item.id)?;
     let content = base.and_then(|base| base.content);
     Ok(content.is_some_and(|content| content.attachments.iter().any(|attachment| attachment.id == id)))
+}
+
+fn visit(line: &Line<'_>, vault: Uuid) -> Result<(), Failure> {
+    sync::one(line, vault)?.failure.map_or(Ok(()), Err)
 }
 
 /// What it is that does not open as what it should be.

@@ -1,6 +1,8 @@
 //! An unlocked device: its replica, read and written in clear by whoever holds the account key. Works without the box; what is
 //! written becomes a draft, which [`super::push`] sends.
 
+use std::io::Read;
+
 use coffer_api::{NewSession, SecretRole};
 use coffer_crypto::secrets::{
     identity::Identity,
@@ -13,10 +15,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    content::{Content, FORMAT},
+    attachments,
+    content::{Attachment, Content, FORMAT},
     decode,
     failure::Failure,
     home::{Home, Profile},
+    line::Line,
     replica::{Kind, Replica, Rows},
     rows::{self, Base, Draft, Own, Tokens},
     store::{Item, StoreError, Vault, Vaults},
@@ -253,5 +257,18 @@ impl Vaults for Device {
     fn delete(&mut self, vault: Uuid, item: Uuid, expected_revision: u64) -> Result<(), StoreError> {
         self.writable(vault)?;
         self.replica.change(|rows| Self::write(rows, vault, item, expected_revision, None)).map(drop)
+    }
+
+    fn attach(&mut self, item: &Item, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let (place, size) = ((item.vault, item.id), content.len() as u64);
+        attachments::attach(self, place, (name, size), &mut &*content, &mut |_, _| ()).map(drop)
+    }
+
+    fn attached(&mut self, item: &Item, attachment: &Attachment) -> Result<Option<Box<dyn Read>>, StoreError> {
+        match attachments::fetch(&Line::new(self)?, item, attachment, &mut |_, _| ()) {
+            Ok(fetched) => Ok(Some(Box::new(fetched))),
+            Err(failure) if failure.is_offline() => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! The tools know no key, no network and no file behind it; who implements it knows no tool. All of it blocks.
 
-use std::{error, io};
+use std::{
+    error,
+    io::{self, Read},
+};
 
 use uuid::Uuid;
 
-use super::content::Content;
+use super::content::{Attachment, Content};
 
 /// A vault that is open to whoever runs the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,12 @@ pub trait Vaults {
 
     /// Deletes an item, if it still has the expected revision.
     fn delete(&mut self, vault: Uuid, item: Uuid, expected_revision: u64) -> Result<(), StoreError>;
+
+    /// Attaches something to an item, in a revision of its own.
+    fn attach(&mut self, item: &Item, name: &str, content: &[u8]) -> Result<(), StoreError>;
+
+    /// What is attached to an item, proven; nothing while it is out of reach.
+    fn attached(&mut self, item: &Item, attachment: &Attachment) -> Result<Option<Box<dyn Read>>, StoreError>;
 }
 
 /// Why vaults do not do what they are asked. No secret is in it.

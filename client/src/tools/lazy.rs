@@ -1,9 +1,11 @@
 //! Vaults that are opened when somebody asks them something: a program without references needs nobody to be logged in.
 
+use std::io::Read;
+
 use uuid::Uuid;
 
 use crate::secrets::{
-    content::Content,
+    content::{Attachment, Content},
     store::{Item, StoreError, Vault, Vaults},
 };
 
@@ -53,5 +55,13 @@ impl Vaults for Lazy {
 
     fn delete(&mut self, vault: Uuid, item: Uuid, expected_revision: u64) -> Result<(), StoreError> {
         self.vaults_of()?.delete(vault, item, expected_revision)
+    }
+
+    fn attach(&mut self, item: &Item, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        self.vaults_of()?.attach(item, name, content)
+    }
+
+    fn attached(&mut self, item: &Item, attachment: &Attachment) -> Result<Option<Box<dyn Read>>, StoreError> {
+        self.vaults_of()?.attached(item, attachment)
     }
 }

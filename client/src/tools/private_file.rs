@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::Path,
 };
 
@@ -42,26 +42,49 @@ pub fn read_text(path: &Path, limit_bytes: u64) -> Result<Zeroizing<String>, Err
 
 /// Writes a file with mode 0600, through a neighbour that takes its name when everything is on disk.
 pub fn write(path: &Path, content: &[u8], existing: Existing) -> Result<(), Error> {
-    write_from(path, &mut &*content, existing).map_err(|source| Error::File {
-        what: "writing",
-        path: path.to_owned(),
-        source,
-    })
+    write_from(path, &mut &*content, existing).map_err(failed(path))
 }
 
 /// The same, of what is read from somewhere: all of it, or nothing.
 pub fn write_from(path: &Path, source: &mut dyn Read, existing: Existing) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Made with mode 0600, as `tempfile` does, and gone again if anything below fails.
-    let mut file = NamedTempFile::new_in(directory)?;
+    let mut file = begin(path)?;
     io::copy(source, &mut file)?;
+    end(file, path, existing)
+}
+
+/// The same, of what `fill` writes.
+pub fn write_with(
+    path: &Path,
+    existing: Existing,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut staged = begin(path).map_err(failed(path))?;
+    fill(&mut staged)?;
+    end(staged, path, existing).map_err(failed(path))
+}
+
+/// Made with mode 0600, as `tempfile` does, and gone again if it does not come to its end.
+fn begin(path: &Path) -> io::Result<NamedTempFile> {
+    NamedTempFile::new_in(directory(path))
+}
+
+fn end(file: NamedTempFile, path: &Path, existing: Existing) -> io::Result<()> {
     file.as_file().sync_all()?;
     match existing {
         Existing::Replace => file.persist(path),
         Existing::Keep => file.persist_noclobber(path),
     }
     .map_err(|error| error.error)?;
-    File::open(directory)?.sync_all()
+    File::open(directory(path))?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    |source| Error::File { what: "writing", path, source }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coffer_client::secrets::{
-    content::{Content, Field, FieldKind, Kind},
+    content::{Attachment, Content, Field, FieldKind, Kind},
     merge::{Merged, conflict_title, merge},
 };
 use proptest::prelude::*;
@@ -51,6 +51,26 @@ fn changes_of_different_fields_go_together() {
         content.tags = ["money", "home"].map(str::to_owned).into();
     });
     assert!(merged == Merged { item: Some(all), copy: None });
+}
+
+#[test]
+fn what_both_have_attached_is_there_and_nothing_after_a_deletion() {
+    let attach = |content: &mut Content, number: u128| {
+        let (id, name) = (Uuid::from_u128(number), format!("file {number}"));
+        content.attachments.push(Attachment { id, name, size: 1, sha256: String::new() });
+    };
+    let names = |content: &Content| content.attachments.iter().map(|one| one.id.as_u128()).collect::<Vec<_>>();
+    let base = changed(|content| attach(content, 1));
+    let (mut ours, mut theirs) = (base.clone(), base.clone());
+    attach(&mut ours, 2);
+    attach(&mut theirs, 3);
+    let Merged { item, copy } = merge(Some(&base), Some(&ours), Some(&theirs));
+    assert_eq!((names(&item.unwrap()), copy.is_none()), (vec![1, 3, 2], true));
+    theirs.attachments.remove(0);
+    assert_eq!(names(&merge(Some(&base), Some(&ours), Some(&theirs)).item.unwrap()), [3, 2]);
+    // The box has forgotten it all when it was told of the deletion, and still has it when it was not.
+    assert_eq!(names(&merge(Some(&base), Some(&ours), None).item.unwrap()), [0; 0]);
+    assert_eq!(names(&merge(Some(&base), None, Some(&theirs)).item.unwrap()), [3]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! The crate `age` brings fifty others, second versions of most ciphers here among them, to read what this only has to write.
 
+use std::io::{self, Write};
+
 use aes::cipher::consts::U12;
 use chacha20poly1305::{
     ChaCha20Poly1305, KeyInit, Nonce,
@@ -16,7 +18,8 @@ use sha2::Sha256;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use super::ExportError;
+use super::{ExportError, archive::writing};
+use crate::tools::error::Error;
 
 /// As much work as age itself asks for: 256 MiB and about a second.
 const LOG_N: u8 = 18;
@@ -42,16 +45,68 @@ impl Recipient {
     }
 }
 
-pub(super) fn seal(clear: &[u8], to: &To, rng: &mut impl CryptoRng) -> Result<Vec<u8>, ExportError> {
-    let mut file_key = Zeroizing::new([0; 16]);
-    rng.fill_bytes(file_key.as_mut_slice());
+/// A file that is sealed while it is written. Without [`Sealing::finish`] it is cut short, which whoever opens it notices.
+pub(super) struct Sealing<'a> {
+    key: Zeroizing<[u8; 32]>,
+    index: u64,
+    /// What is not sealed yet, because it may be the last chunk.
+    chunk: Zeroizing<Vec<u8>>,
+    out: &'a mut dyn Write,
+}
+
+impl<'a> Sealing<'a> {
+    /// Writes the header.
+    pub(super) fn begin(to: &To, rng: &mut impl CryptoRng, out: &'a mut dyn Write) -> Result<Self, Error> {
+        let mut file_key = Zeroizing::new([0; 16]);
+        rng.fill_bytes(file_key.as_mut_slice());
+        let header = header(&file_key, to, rng)?;
+        let mut nonce = [0; 16];
+        rng.fill_bytes(&mut nonce);
+        out.write_all(&header).and_then(|()| out.write_all(&nonce)).map_err(writing)?;
+        let key = derive(file_key.as_slice(), &nonce, "payload")?;
+        Ok(Self { key, index: 0, chunk: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)), out })
+    }
+
+    /// Writes the last chunk; it is empty only if everything is.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.write_chunk(true).map_err(writing)
+    }
+
+    /// Chunks count, and the last one says that it is the last.
+    fn write_chunk(&mut self, is_last: bool) -> io::Result<()> {
+        let mut nonce = [0; 12];
+        nonce[3..11].copy_from_slice(&self.index.to_be_bytes());
+        nonce[11] = u8::from(is_last);
+        let sealed = encrypt(&self.key, nonce, &self.chunk).map_err(io::Error::other)?;
+        self.index += 1;
+        self.chunk.clear();
+        self.out.write_all(&sealed)
+    }
+}
+
+impl Write for Sealing<'_> {
+    fn write(&mut self, clear: &[u8]) -> io::Result<usize> {
+        if self.chunk.len() == CHUNK_BYTES && !clear.is_empty() {
+            self.write_chunk(false)?;
+        }
+        let length = clear.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&clear[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn header(file_key: &[u8; 16], to: &To, rng: &mut impl CryptoRng) -> Result<Vec<u8>, ExportError> {
     let mut header = "age-encryption.org/v1\n".to_owned();
     match to {
         To::PassPhrase(phrase) if phrase.expose().is_empty() => return Err(ExportError::NoPassword),
-        To::PassPhrase(phrase) => header.push_str(&for_phrase(&file_key, phrase, rng)?),
+        To::PassPhrase(phrase) => header.push_str(&for_phrase(file_key, phrase, rng)?),
         To::Recipients(recipients) => {
             for recipient in recipients {
-                header.push_str(&for_key(&file_key, recipient, rng)?);
+                header.push_str(&for_key(file_key, recipient, rng)?);
             }
         }
     }
@@ -59,12 +114,7 @@ pub(super) fn seal(clear: &[u8], to: &To, rng: &mut impl CryptoRng) -> Result<Ve
     let mac_key = derive(file_key.as_slice(), &[], "header")?;
     let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(mac_key.as_slice()).map_err(|_| ExportError::Seal)?;
     let mac = mac.chain_update(&header).finalize().into_bytes();
-    let mut sealed = format!("{header} {}\n", BASE64_NOPAD.encode(&mac)).into_bytes();
-    let mut nonce = [0; 16];
-    rng.fill_bytes(&mut nonce);
-    sealed.extend_from_slice(&nonce);
-    payload(clear, &*derive(file_key.as_slice(), &nonce, "payload")?, &mut sealed)?;
-    Ok(sealed)
+    Ok(format!("{header} {}\n", BASE64_NOPAD.encode(&mac)).into_bytes())
 }
 
 fn for_phrase(file_key: &[u8; 16], phrase: &SecretString, rng: &mut impl CryptoRng) -> Result<String, ExportError> {
@@ -102,19 +152,6 @@ fn derive(secret: &[u8], salt: &[u8], label: &str) -> Result<Zeroizing<[u8; 32]>
 
 fn wrap(key: &[u8; 32], file_key: &[u8; 16]) -> Result<Vec<u8>, ExportError> {
     encrypt(key, [0; 12], file_key)
-}
-
-/// Chunks that count, of which the last one says that it is the last; it is empty only if everything is.
-fn payload(clear: &[u8], key: &[u8; 32], sealed: &mut Vec<u8>) -> Result<(), ExportError> {
-    let count = clear.len().div_ceil(CHUNK_BYTES).max(1);
-    for index in 0..count {
-        let chunk = &clear[index * CHUNK_BYTES..clear.len().min((index + 1) * CHUNK_BYTES)];
-        let mut nonce = [0; 12];
-        nonce[3..11].copy_from_slice(&(index as u64).to_be_bytes());
-        nonce[11] = u8::from(index + 1 == count);
-        sealed.extend(encrypt(key, nonce, chunk)?);
-    }
-    Ok(())
 }
 
 fn encrypt(key: &[u8; 32], nonce: [u8; 12], clear: &[u8]) -> Result<Vec<u8>, ExportError> {

@@ -1,13 +1,13 @@
 //! From our vaults to other ones, and to archives: a file for its owner alone, there whole or not at all.
 
 mod age;
+mod archive;
 mod table;
 
 use std::{path::Path, str::FromStr};
 
 use coffer_api::SecretString;
 use rand_core::CryptoRng;
-use serde::Serialize;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -15,14 +15,10 @@ pub use self::age::{Recipient, To};
 use super::{
     bitwarden::{self, BitwardenError},
     error::Error,
-    json,
     losses::Losses,
     private_file::{self, Existing},
 };
-use crate::secrets::{
-    content::Content,
-    store::{Item, Vaults},
-};
+use crate::secrets::{content::Content, store::Vaults};
 
 /// What is written.
 pub enum Format {
@@ -32,7 +28,7 @@ pub enum Format {
     BitwardenSealed(SecretString),
     /// A table of Bitwarden, in clear.
     Csv,
-    /// Everything that items say, sealed as age seals files.
+    /// Everything that items say, and what is attached to them, sealed as age seals files.
     Age(To),
 }
 
@@ -51,21 +47,6 @@ pub enum ExportError {
     /// Sealing for age.
     #[error("The archive could not be sealed.")]
     Seal,
-}
-
-/// An archive: what the documents of all items say, as docs/secrets.md describes them.
-#[derive(Serialize)]
-struct Archive<'a> {
-    format: u32,
-    vault: &'a str,
-    items: Vec<Archived<'a>>,
-}
-
-#[derive(Serialize)]
-struct Archived<'a> {
-    id: Uuid,
-    revision: u64,
-    content: &'a Content,
 }
 
 /// Writes all items of a vault to a file that is not there yet. Tells how many, and what is not in it.
@@ -92,22 +73,17 @@ pub fn export(
             let table = table::write(&items, &mut losses);
             Zeroizing::new(table.as_bytes().to_vec())
         }
-        Format::Age(to) => Zeroizing::new(age::seal(&archive(name, &items, &mut losses)?, to, rng)?),
+        Format::Age(to) => {
+            private_file::write_with(output, Existing::Keep, |out| {
+                let mut sealing = age::Sealing::begin(to, rng, out)?;
+                archive::write(vaults, name, &items, &mut losses, &mut sealing)?;
+                sealing.finish()
+            })?;
+            return Ok((items.len(), losses));
+        }
     };
     private_file::write(output, &content, Existing::Keep)?;
     Ok((items.len(), losses))
-}
-
-fn archive(vault: &str, items: &[Item], losses: &mut Losses) -> Result<Zeroizing<Vec<u8>>, ExportError> {
-    for item in items.iter().filter(|item| !item.content.attachments.is_empty()) {
-        losses.add("attached files: only their names are in it", &item.content.title);
-    }
-    let archive = Archive { format: 1, vault, items: items.iter().map(archived).collect() };
-    json::write(&archive).map_err(|_| ExportError::Seal)
-}
-
-fn archived(item: &Item) -> Archived<'_> {
-    Archived { id: item.id, revision: item.revision, content: &item.content }
 }
 
 /// What neither Bitwarden nor its tables have: `known` is the member that they do.

@@ -8,7 +8,7 @@ use keepass::{
 };
 use zeroize::Zeroizing;
 
-use super::{Brought, ImportError};
+use super::{Attached, Brought, ImportError};
 use crate::{
     secrets::content::{Content, Field, FieldKind, Kind},
     tools::{bitwarden::reading::one_time_password, losses::Losses},
@@ -40,7 +40,12 @@ pub(super) fn read(
 
 fn group(group_: &GroupRef<'_>, path: &[&str], bin: Option<GroupId>, brought: &mut Brought) {
     for entry in group_.entries() {
-        brought.contents.push(content(&entry, path, &mut brought.losses));
+        let content = content(&entry, path, &mut brought.losses);
+        for (name, attachment) in entry.attachments_named() {
+            let attached = Zeroizing::new(attachment.get().clone());
+            brought.attached.push(Attached { to: brought.contents.len(), name: name.to_owned(), content: attached });
+        }
+        brought.contents.push(content);
     }
     for inner in group_.groups() {
         if Some(inner.id()) == bin {
@@ -101,9 +106,6 @@ fn content(entry: &EntryRef<'_>, path: &[&str], losses: &mut Losses) -> Content 
 }
 
 fn tell(entry: &EntryRef<'_>, title: &str, losses: &mut Losses) {
-    for (name, _) in entry.attachments_named() {
-        losses.add(format!("the attached file {name:?}: not taken along"), title);
-    }
     if entry.history.as_ref().is_some_and(|history| !history.get_entries().is_empty()) {
         losses.add("earlier states: not taken along", title);
     }

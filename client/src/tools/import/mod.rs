@@ -45,8 +45,20 @@ pub enum Format {
 pub struct Brought {
     /// In the order of the file.
     pub contents: Vec<Content>,
+    /// What is attached to some of them.
+    pub attached: Vec<Attached>,
     /// What is not as it was.
     pub losses: Losses,
+}
+
+/// A file that is attached to an item.
+pub struct Attached {
+    /// The place of the item among [`Brought::contents`].
+    pub to: usize,
+    /// What it is called.
+    pub name: String,
+    /// What is in it.
+    pub content: Zeroizing<Vec<u8>>,
 }
 
 /// Asks for the password of a file.
@@ -127,7 +139,17 @@ pub fn read(format: Format, path: &Path, key_file: Option<&Path>, ask: &mut AskP
     Ok(brought)
 }
 
-/// Adds what was read to a vault, all or nothing, and tells how many items there are more.
-pub fn add(vaults: &mut dyn Vaults, vault: Uuid, contents: Vec<Content>) -> Result<usize, Error> {
-    Ok(vaults.create(vault, contents)?.len())
+/// Adds what was read to a vault, all items or none, and then what is attached to them. Tells how many items there are more, and
+/// what is not as it was.
+pub fn add(vaults: &mut dyn Vaults, vault: Uuid, brought: Brought) -> Result<(usize, Losses), Error> {
+    let Brought { contents, attached, mut losses } = brought;
+    let items = vaults.create(vault, contents)?;
+    for Attached { to, name, content } in attached {
+        let Some(item) = items.get(to) else { continue };
+        // The item is there, and stays without it.
+        if let Err(error) = vaults.attach(item, &name, &content) {
+            losses.add(format!("the attached file {name:?}: not taken along ({error})"), &item.content.title);
+        }
+    }
+    Ok((items.len(), losses))
 }

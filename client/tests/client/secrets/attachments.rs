@@ -1,7 +1,13 @@
 //! Files that are attached to items: by one device, read by another, through a box that cannot read them, and lies about them.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Child, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::{box_under_test::BoxUnderTest, device::Device, hunt::Hunt, proxy::Proxy};
@@ -157,6 +163,49 @@ fn a_large_file_takes_no_more_memory_than_a_small_one() {
 }
 
 #[test]
+fn an_archive_has_what_is_attached_and_says_when_the_box_did_not_give_it() {
+    let scene = Scene::new();
+    let (desk, proxy) = (&scene.desk, &scene.proxy);
+    let plan = bytes(200_000);
+    let id = attach(desk, "plan", &plan);
+    let identity = desk.path("identity");
+    let made = Command::new("age-keygen").arg("-o").arg(&identity).stderr(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("left out: no age");
+        return;
+    }
+    let public = Command::new("age-keygen").arg("-y").arg(&identity).output().unwrap();
+    let recipient = String::from_utf8(public.stdout).unwrap();
+    let archive = |name: &str| {
+        let path = desk.path(name).to_str().unwrap().to_owned();
+        let told = desk.run(&["export", "age", &path, "--vault", "Home", "--recipient", recipient.trim()], "");
+        let opened = Command::new("age").arg("-d").arg("-i").arg(&identity).arg(&path).output().unwrap();
+        (told, serde_json::from_slice::<Value>(&opened.stdout).unwrap_or_default())
+    };
+    let (told, opened) = archive("whole");
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let file = opened["files"][&id].as_str().unwrap();
+    assert!(BASE64.decode(file.as_bytes()).unwrap() == plan);
+
+    proxy.take_down(true);
+    let (told, opened) = archive("names");
+    assert!(told.code == Some(0) && format!("{told:?}").contains("only their names are in it"), "{told:?}");
+    assert!(opened["files"].is_null() && opened["items"][0]["content"]["attachments"][0]["name"] == "plan");
+    proxy.take_down(false);
+    proxy.forge(move |path, _, body| {
+        if path.starts_with("GET ") && path.ends_with(&id) {
+            body[30_000] ^= 1;
+        }
+    });
+    let (told, _) = archive("altered");
+    assert!(told.code == Some(1) && told.errors.contains("altered"), "{told:?}");
+    assert!(!desk.path("altered").exists());
+}
+
+/// Another status, and another body.
+type Forgery = Box<dyn FnMut(&mut u16, &mut Vec<u8>) + Send>;
+
+#[test]
 fn a_box_that_lies_about_what_is_attached_is_named_and_nothing_is_kept() {
     let scene = Scene::new();
     let (desk, laptop, proxy) = (&scene.desk, &scene.laptop, &scene.proxy);
@@ -164,8 +213,8 @@ fn a_box_that_lies_about_what_is_attached_is_named_and_nothing_is_kept() {
     let (one, other) = (attach(desk, "one", &first), attach(desk, "other", &second));
     laptop.sync();
     let to = laptop.path("to");
-    let caught = |code: i32, word: &str, forgery: Box<dyn FnMut(&mut u16, &mut Vec<u8>) + Send>| {
-        let (label, mut forgery) = (format!("/attachments/{one}"), forgery);
+    let caught = |code: i32, word: &str, mut forgery: Forgery| {
+        let label = format!("/attachments/{one}");
         proxy.forge(move |path, status, body| {
             if path.starts_with("GET ") && path.ends_with(&label) {
                 forgery(status, body);
@@ -249,6 +298,16 @@ fn what_two_attach_is_both_kept_and_what_one_removes_is_gone() {
     }
     attach(laptop, "third", b"after all");
     desk.sync();
+    assert_eq!(fetched(desk, ["Home", "House"], "third"), b"after all");
+
+    // Of two states that become two items, the first keeps what is attached: it would not open in the other one.
+    laptop.ok(&["item", "edit", "Home", "House", "--field", "street=Ash"], "");
+    laptop.sync();
+    desk.ok(&["item", "edit", "Home", "House", "--field", "street=Fir"], "");
+    desk.sync();
+    let titles = desk.titles("Home");
+    assert!(titles.len() == 2 && titles[1].starts_with("House (conflict of "), "{titles:?}");
+    assert_eq!(desk.ok(&["attachment", "list", "Home", &titles[1]], ""), "");
     assert_eq!(fetched(desk, ["Home", "House"], "third"), b"after all");
 }
 

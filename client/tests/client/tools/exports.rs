@@ -20,6 +20,7 @@ use coffer_client::{
         losses::Losses,
     },
 };
+use data_encoding::BASE64;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use serde_json::Value;
@@ -72,7 +73,7 @@ fn what_bitwarden_wrote_goes_back_as_it_was() {
     let mut memory = Memory::default();
     let vault = memory.add_vault("Home");
     let brought = read(From::BitwardenJson, &vector("bitwarden_argon2id.json"), PASSWORD).unwrap();
-    import::add(&mut memory, vault, brought.contents).unwrap();
+    import::add(&mut memory, vault, brought).unwrap();
 
     let clear = directory.path().join("clear.json");
     let (count, losses) = export(&mut memory, &Format::BitwardenJson, &clear).unwrap();
@@ -240,16 +241,29 @@ fn age_opens_an_archive() {
         content.notes.push_str(&"x".repeat(notes));
         let mut memory = Memory::with("Home", content);
         fs::remove_file(&path).ok();
-        let to = To::Recipients(vec![other.clone(), recipient.clone()]);
-        let (_, losses) = export(&mut memory, &Format::Age(to), &path).unwrap();
+        let to = || Format::Age(To::Recipients(vec![other.clone(), recipient.clone()]));
+        let (_, losses) = export(&mut memory, &to(), &path).unwrap();
         assert_eq!(
             losses.iter().map(|(what, _)| what).collect::<Vec<_>>(),
-            ["attached files: only their names are in it"]
+            ["attached files, which only the box has: only their names are in it"]
         );
         let opened = Command::new("age").arg("-d").arg("-i").arg(&identity).arg(&path).output().unwrap();
         let archive: Value = serde_json::from_slice(&opened.stdout).unwrap();
         let content: Content = serde_json::from_value(archive["items"][0]["content"].clone()).unwrap();
-        assert!(&content == memory.contents()[0] && archive["vault"] == "Home");
+        assert!(&content == memory.contents()[0] && archive["vault"] == "Home" && archive["files"].is_null());
+        // What is attached is in it when it is in reach, of any length.
+        let id = content.attachments[0].id;
+        for length in [0, 1, notes + 49_153] {
+            let attached: Vec<u8> = (0_u8..=250).cycle().take(length).collect();
+            memory.attached.insert(id, attached.clone());
+            fs::remove_file(&path).unwrap();
+            let (_, losses) = export(&mut memory, &to(), &path).unwrap();
+            assert!(losses.is_empty(), "{losses:?}");
+            let opened = Command::new("age").arg("-d").arg("-i").arg(&identity).arg(&path).output().unwrap();
+            let archive: Value = serde_json::from_slice(&opened.stdout).unwrap();
+            let file = archive["files"][id.to_string()].as_str().unwrap();
+            assert!(BASE64.decode(file.as_bytes()).unwrap() == attached, "{length}");
+        }
     }
     // It asks for a pass phrase on a terminal only: `script` gives it one.
     let phrase = SecretString::new("correct horse".to_owned());

@@ -1,7 +1,9 @@
 //! Open vaults that nothing is behind of: what the tools are tested on.
 
+use std::{collections::BTreeMap, io::Read};
+
 use coffer_client::secrets::{
-    content::Content,
+    content::{Attachment, Content},
     store::{Item, StoreError, Vault, Vaults},
 };
 use uuid::Uuid;
@@ -10,6 +12,8 @@ use uuid::Uuid;
 pub(crate) struct Memory {
     vaults: Vec<Vault>,
     items: Vec<Item>,
+    /// What is attached and in reach.
+    pub(crate) attached: BTreeMap<Uuid, Vec<u8>>,
     pub(crate) is_locked: bool,
     /// Nothing can be written.
     pub(crate) is_read_only: bool,
@@ -40,6 +44,11 @@ impl Memory {
             return Err(StoreError::Locked);
         }
         self.vaults.iter().find(|known| known.id == vault).map(|_| ()).ok_or(StoreError::NoSuchVault(vault))
+    }
+
+    /// Which one an item has now.
+    fn revision(&self, item: &Item) -> u64 {
+        self.items.iter().find(|known| known.id == item.id).map_or(0, |known| known.revision)
     }
 
     fn writable(&self, vault: Uuid) -> Result<(), StoreError> {
@@ -89,5 +98,20 @@ impl Vaults for Memory {
         let index = self.expect(vault, item, expected_revision)?;
         self.items.remove(index);
         Ok(())
+    }
+
+    fn attach(&mut self, item: &Item, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let index = self.expect(item.vault, item.id, self.revision(item))?;
+        let attachment =
+            Attachment { id: Uuid::new_v4(), name: name.to_owned(), size: content.len() as u64, sha256: String::new() };
+        self.attached.insert(attachment.id, content.to_owned());
+        self.items[index].revision += 1;
+        self.items[index].content.attachments.push(attachment);
+        Ok(())
+    }
+
+    fn attached(&mut self, _: &Item, attachment: &Attachment) -> Result<Option<Box<dyn Read>>, StoreError> {
+        let found = self.attached.get(&attachment.id).cloned();
+        Ok(found.map(|content| Box::new(std::io::Cursor::new(content)) as Box<dyn Read>))
     }
 }
