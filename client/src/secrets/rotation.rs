@@ -235,7 +235,7 @@ fn with(began: &Content, fields: &BTreeMap<Uuid, Zeroizing<String>>, at: Timesta
             rotated.fields.len() - 1
         });
         let field = &mut rotated.fields[place];
-        field.value = value.clone();
+        field.value.clone_from(value);
         field.other.insert(ROTATED_AT.to_owned(), json!(at));
     }
     rotated

@@ -102,7 +102,7 @@ impl Providers {
                 Box::new(postgresql::Role {
                     outbound: Arc::clone(&self.outbound),
                     place: postgresql::Place { host, port, database, authority },
-                    role,
+                    name: role,
                     admin_name,
                     admin: admin.unwrap_or_default(),
                 })
@@ -177,8 +177,8 @@ impl Refusal {
             self.text = self.text.replace(secret, "…");
         }
         let plain = self.text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        self.text = plain.take(MAX_TEXT).collect::<String>().trim().to_owned();
-        self
+        let short: String = plain.take(MAX_TEXT).collect();
+        Self { text: short.trim().to_owned(), ..self }
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Place {
 pub(super) struct Role {
     pub(super) outbound: Arc<Outbound>,
     pub(super) place: Place,
-    pub(super) role: String,
+    pub(super) name: String,
     pub(super) admin_name: String,
     pub(super) admin: Zeroizing<String>,
 }
@@ -126,7 +126,7 @@ impl Provider for Role {
         let connected = self.place.connect(&self.outbound, &self.admin_name, &self.admin);
         let mut client =
             connected.map_err(|failed| Refusal::certain(format!("the admin role cannot log in: {}", failed.text())))?;
-        let role = escape_identifier(&self.role);
+        let role = escape_identifier(&self.name);
         let verifier = escape_literal(&scram_sha_256(made.value.as_bytes()));
         // Said no is not done; a connection that breaks may have been heard.
         let changed = client.batch_execute(&format!("ALTER ROLE {role} PASSWORD {verifier}"));
@@ -135,7 +135,7 @@ impl Provider for Role {
     }
 
     fn verify(&self, credential: &Credential) -> Result<(), Refusal> {
-        match self.place.connect(&self.outbound, &self.role, &credential.value) {
+        match self.place.connect(&self.outbound, &self.name, &credential.value) {
             Ok(_) => Ok(()),
             // Who may not into this database has proven the password before.
             Err(Failed::Server(error))

@@ -24,8 +24,8 @@ const MAX_REPLY_BYTES: u64 = 64 * 1024;
 /// A new key is known everywhere after some seconds: how often it is tried, and the pause between.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(4);
-/// What a key is refused with that is none, or not yet.
-const NO_KEY: [&str; 3] = ["InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch"];
+/// What a key is refused with that is known, and may not ask this.
+const NOT_ALLOWED: &str = "AccessDenied";
 
 /// Where IAM is.
 pub(super) struct Place {
@@ -121,12 +121,8 @@ impl Provider for AccessKey {
                 std::thread::park_timeout(PAUSE);
             }
             match self.ask(&key, "GetUser", &[]) {
-                Ok(_) => return Ok(()),
-                Err(failed) if failed.code.is_empty() || NO_KEY.contains(&failed.code.as_str()) => {
-                    refused = failed.refusal;
-                }
-                // It is known, and may not ask this.
-                Err(_) => return Ok(()),
+                Err(failed) if failed.code != NOT_ALLOWED => refused = failed.refusal,
+                Ok(_) | Err(_) => return Ok(()),
             }
         }
         Err(refused)

@@ -136,10 +136,10 @@ impl AuthorizedKey {
 
     /// Writes the list of keys anew: without those of some lines, and with others.
     fn rewrite(&self, without: &str, with: &[&str]) -> Result<(), Refusal> {
-        let lines: String = with.iter().map(|line| format!("echo {}\n", quoted(line))).collect();
+        let lines = with.iter().map(|line| format!("echo {}", quoted(line))).collect::<Vec<_>>().join("\n");
         let script = format!(
             "set -eu\numask 077\nmkdir -p \"$HOME/.ssh\"\ncd \"$HOME/.ssh\"\ntouch authorized_keys\n\
-             {{ grep -vF -e {} authorized_keys || [ $? -eq 1 ]\n{lines}}} > authorized_keys.coffer\n\
+             {{ grep -vF -e {} authorized_keys || [ $? -eq 1 ]\n{lines}\n}} > authorized_keys.coffer\n\
              mv authorized_keys.coffer authorized_keys",
             quoted(without)
         );
