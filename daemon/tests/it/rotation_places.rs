@@ -131,7 +131,7 @@ fn signature(secret: &str, given: &str, request: &str, headers: &BTreeMap<String
     assert!(["host", "x-amz-date"].iter().all(|name| names.split(';').any(|signed| signed == *name)), "{names}");
     let (method, path) = request.strip_suffix(" HTTP/1.1").unwrap().split_once(' ').unwrap();
     let hash = |text: &str| HEXLOWER.encode(&Sha256::digest(text));
-    let lines: String = names.split(';').map(|name| format!("{name}:{}\n", headers[name])).collect();
+    let lines = names.split(';').map(|name| format!("{name}:{}\n", headers[name])).collect::<Vec<_>>().concat();
     let canonical = format!("{method}\n{path}\n\n{lines}\n{names}\n{}", hash(body));
     let text = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", headers["x-amz-date"], hash(&canonical));
     let mac = |key: &[u8], text: &str| {

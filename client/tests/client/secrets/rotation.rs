@@ -18,14 +18,17 @@ fn pause() {
 
 /// Waits until a rotation says so, however long the machine takes.
 fn wait_for(device: &Device, rotation: &str, state: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let look = || device.run(&["rotate", "status", "Home", rotation, "--json"], "").json();
+    let mut told = look();
     for _ in 0..1200 {
-        let told = device.run(&["rotate", "status", "Home", rotation, "--json"], "").json();
         if state(&told[0]) {
-            return told;
+            break;
         }
         pause();
+        told = look();
     }
-    panic!("not in time: {}", device.ok(&["rotate", "status", "Home", rotation], ""));
+    assert!(state(&told[0]), "not in time: {told:?}");
+    told
 }
 
 /// Has it carried out; gives when it is done.
