@@ -39,7 +39,7 @@ pub(crate) enum Rotate {
         #[command(flatten)]
         out: Out,
     },
-    /// Take a value over that may be in force, and was tried
+    /// Take a value over that may be in force; `item restore` brings back what was there
     Take {
         vault: String,
         /// As `status` lists it

@@ -81,7 +81,7 @@ pub fn unsure(line: &Line<'_>, vault: Uuid) -> Result<Vec<SecretDrop>, Failure> 
     Ok(told.drops.into_iter().filter(|drop| !drop.is_certain).collect())
 }
 
-/// Takes one of those over all the same: somebody has tried it, and it works. Gives the title of its item.
+/// Takes one of those over all the same: somebody wants to try it. Gives the title of its item.
 pub fn take_unsure(line: &Line<'_>, vault: Uuid, id: Uuid) -> Result<String, Failure> {
     let unknown = || Failure::Unknown { what: "value", name: id.to_string(), hint: " that waits." };
     let drop = unsure(line, vault)?.into_iter().find(|drop| drop.id == id).ok_or_else(unknown)?;
