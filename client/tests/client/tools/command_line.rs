@@ -51,9 +51,25 @@ fn a_code_is_made_of_what_is_piped_in() {
 #[test]
 fn every_command_is_completed_and_described() {
     let page = told(&coffer(&["man"], ""));
-    for command in
-        ["setup", "generate", "otp", "read", "run", "inject", "ssh-agent", "import", "export", "completions", "man"]
-    {
+    for command in [
+        "setup",
+        "ls",
+        "put",
+        "get",
+        "mv",
+        "rm",
+        "share",
+        "generate",
+        "otp",
+        "read",
+        "run",
+        "inject",
+        "ssh-agent",
+        "import",
+        "export",
+        "completions",
+        "man",
+    ] {
         assert!(page.contains(&format!("coffer\\-{}", command.replace('-', "\\-"))), "{command}");
         for shell in ["bash", "zsh", "fish"] {
             assert!(told(&coffer(&["completions", shell], "")).contains(command), "{shell} {command}");

@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{super::proxy::message, *};
+use super::{
+    super::{box_under_test::BoxUnderTest, device::Device, proxy::message},
+    below, content, desk_of, ended_with, fetched, local, names, told, transfers, url,
+};
 
 #[test]
 fn a_file_goes_there_and_back_and_nothing_is_replaced_unasked() {

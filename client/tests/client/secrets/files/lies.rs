@@ -4,7 +4,10 @@ use std::{fs, os::unix::fs::symlink};
 
 use serde_json::json;
 
-use super::{super::proxy::Proxy, *};
+use super::{
+    super::{box_under_test::BoxUnderTest, device::Device, proxy::Proxy},
+    below, desk_of, ended_with, local, told, url,
+};
 
 #[test]
 fn no_name_of_a_box_leads_out_of_the_directory() {
@@ -15,6 +18,7 @@ fn no_name_of_a_box_leads_out_of_the_directory() {
     local(&desk, "tree/file", b"content");
     local(&desk, "tree/folder/inner", b"inner");
     told(&honest, &["put", "-r", desk.path("tree").to_str().unwrap(), "/"]);
+    told(&desk, &["get", "/tree/file", desk.path("honest").to_str().unwrap()]);
     let out = desk.path("out/in");
     let before = below(&desk.path("."));
     for name in ["../evil", "..", ".", "", "/tmp/coffer-evil", "a/b", "a\\b", "a\0b", "\x1b[2J", ".file.coffer-part"] {

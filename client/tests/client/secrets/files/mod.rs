@@ -22,13 +22,13 @@ fn url(the_box: &BoxUnderTest) -> String {
     format!("http://{}", the_box.address())
 }
 
-/// Bytes that do not repeat.
+/// Bytes of which no page is like another.
 fn content(length: usize, seed: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length + 32);
     let mut block = Sha256::digest(seed.to_be_bytes());
     while bytes.len() < length {
         bytes.extend_from_slice(&block);
-        if bytes.len() % (1 << 12) == 0 {
+        if bytes.len().is_multiple_of(1 << 12) {
             block = Sha256::digest(block);
         }
     }
