@@ -47,6 +47,7 @@ impl RemotePath {
     }
 
     /// What lies in it under that name.
+    #[must_use]
     pub fn join(&self, name: &str) -> Self {
         let mut names = self.names.clone();
         names.push(name.nfc().collect());

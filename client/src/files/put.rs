@@ -210,7 +210,7 @@ struct Sending<'a> {
 impl Sending<'_> {
     /// The upload of a process that died, if it was of the same file, and the box has it still.
     fn left_over(&self, source: &Source, slot: Option<&mut Slot>) -> Result<Option<Upload>, Error> {
-        let Some(begun) = slot.and_then(|slot| slot.read::<Begun>()) else { return Ok(None) };
+        let Some(begun) = slot.and_then(Slot::read::<Begun>) else { return Ok(None) };
         let path = format!("/uploads/{}", begun.upload);
         let upload = match self.line.get::<Upload>(&path) {
             Ok(upload) => upload,

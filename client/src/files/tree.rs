@@ -54,13 +54,13 @@ pub struct Tree<'a> {
 
 impl Tree<'_> {
     /// What is at a path.
-    pub fn find(&self, path: &RemotePath) -> Result<Node, Error> {
+    pub fn find(self, path: &RemotePath) -> Result<Node, Error> {
         let what = if path.is_folder() { "folder" } else { "file or folder" };
         self.look(path)?.ok_or_else(|| Error::Nothing { what, path: path.clone() })
     }
 
     /// The id of the folder at a path; nothing for the root.
-    pub fn folder(&self, path: &RemotePath) -> Result<Option<Uuid>, Error> {
+    pub fn folder(self, path: &RemotePath) -> Result<Option<Uuid>, Error> {
         match self.look(path)? {
             Some(Node::Root) => Ok(None),
             Some(Node::Folder(folder)) => Ok(Some(folder.id)),
@@ -69,7 +69,7 @@ impl Tree<'_> {
     }
 
     /// What is at a path, if anything is.
-    pub fn look(&self, path: &RemotePath) -> Result<Option<Node>, Error> {
+    pub fn look(self, path: &RemotePath) -> Result<Option<Node>, Error> {
         let Some((last, above)) = path.names().split_last() else { return Ok(Some(Node::Root)) };
         let mut parent = None;
         for name in above {
@@ -85,7 +85,7 @@ impl Tree<'_> {
     }
 
     /// What has that name in a folder.
-    pub fn child(&self, parent: Option<Uuid>, name: &str) -> Result<Option<Node>, Error> {
+    pub fn child(self, parent: Option<Uuid>, name: &str) -> Result<Option<Node>, Error> {
         if let Some(folder) = self.folder_in(parent, name)? {
             return Ok(Some(Node::Folder(Box::new(folder))));
         }
@@ -94,7 +94,7 @@ impl Tree<'_> {
     }
 
     /// Everything directly in a folder.
-    pub fn list(&self, parent: Option<Uuid>) -> Result<Listing, Error> {
+    pub fn list(self, parent: Option<Uuid>) -> Result<Listing, Error> {
         let (mut folders, mut files) = (Vec::new(), Vec::new());
         self.pages(&folders_in(parent), |folder| keep(&mut folders, folder))?;
         self.pages(&files_in(parent), |file| keep(&mut files, file))?;
@@ -102,7 +102,7 @@ impl Tree<'_> {
     }
 
     /// The folder at a path, which is made with those above it where they are missing. Nothing for the root.
-    pub fn make(&self, path: &RemotePath) -> Result<Option<Uuid>, Error> {
+    pub fn make(self, path: &RemotePath) -> Result<Option<Uuid>, Error> {
         let mut parent = None;
         for name in path.names() {
             parent = Some(self.make_in(parent, name)?);
@@ -111,7 +111,7 @@ impl Tree<'_> {
     }
 
     /// The folder of that name in another one, which is made if it is missing.
-    pub fn make_in(&self, parent_id: Option<Uuid>, name: &str) -> Result<Uuid, Error> {
+    pub fn make_in(self, parent_id: Option<Uuid>, name: &str) -> Result<Uuid, Error> {
         if let Some(folder) = self.folder_in(parent_id, name)? {
             return Ok(folder.id);
         }
@@ -121,7 +121,7 @@ impl Tree<'_> {
     }
 
     /// Gives something a new place and a new name.
-    pub fn place(&self, node: &Node, folder_id: Option<Uuid>, name: &str) -> Result<(), Error> {
+    pub fn place(self, node: &Node, folder_id: Option<Uuid>, name: &str) -> Result<(), Error> {
         match node {
             Node::Root => return Err(Error::Usage("The root stays where it is.".to_owned())),
             Node::Folder(folder) => {
@@ -138,7 +138,7 @@ impl Tree<'_> {
     }
 
     /// Puts something into the trash, with all that is in it.
-    pub fn trash(&self, node: &Node) -> Result<(), Error> {
+    pub fn trash(self, node: &Node) -> Result<(), Error> {
         let path = match node {
             Node::Root => return Err(Error::Usage("The root stays where it is.".to_owned())),
             Node::Folder(folder) => format!("/folders/{}", folder.id),
@@ -147,11 +147,11 @@ impl Tree<'_> {
         Ok(self.line.send::<(), ()>(Method::DELETE, &path, None)?)
     }
 
-    fn folder_in(&self, parent: Option<Uuid>, name: &str) -> Result<Option<Folder>, Error> {
+    fn folder_in(self, parent: Option<Uuid>, name: &str) -> Result<Option<Folder>, Error> {
         self.first::<Folder>(&folders_in(parent), |folder| folder.name == name)
     }
 
-    fn first<T: DeserializeOwned>(&self, path: &str, is_it: impl Fn(&T) -> bool) -> Result<Option<T>, Error> {
+    fn first<T: DeserializeOwned>(self, path: &str, is_it: impl Fn(&T) -> bool) -> Result<Option<T>, Error> {
         let mut found = None;
         self.pages(path, |item: T| {
             if is_it(&item) {
@@ -163,11 +163,7 @@ impl Tree<'_> {
         Ok(found)
     }
 
-    fn pages<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        mut take: impl FnMut(T) -> ControlFlow<()>,
-    ) -> Result<(), Failure> {
+    fn pages<T: DeserializeOwned>(self, path: &str, mut take: impl FnMut(T) -> ControlFlow<()>) -> Result<(), Failure> {
         let mut cursor = String::new();
         for _ in 0..MAX_PAGES {
             let page: Page<T> = self.line.get(&format!("{path}{cursor}"))?;

@@ -49,9 +49,12 @@ pub struct Parcel<'a> {
     pub path: &'a str,
     /// What is said about it.
     pub headers: &'a [(&'static str, String)],
-    /// What is sent, and who is told how many bytes of it are on their way.
-    pub body: Option<(&'a [u8], &'a dyn Fn(u64))>,
+    /// What is sent.
+    pub body: Option<Load<'a>>,
 }
+
+/// Bytes, and who is told how many of them are on their way.
+pub type Load<'a> = (&'a [u8], &'a dyn Fn(u64));
 
 /// Bytes that are counted while they are sent.
 struct Counted<'a> {

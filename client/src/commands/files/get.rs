@@ -45,8 +45,8 @@ pub(crate) fn get(machine: &Machine, options: &cli::Get) -> Result<(), Error> {
         return stream(tree, &node, &from, &options.how);
     }
     let mut receiver = Receiver { tree, now: (machine.now)(), report: Report::new(&options.how) };
-    let received = receiver.node(&node, &from, &local);
-    receiver.report.end(&from.to_text(), received)
+    let fetched = receiver.node(&node, &from, &local);
+    receiver.report.end(&from.to_text(), fetched)
 }
 
 fn stream(tree: Tree<'_>, node: &Node, from: &RemotePath, how: &cli::How) -> Result<(), Error> {

@@ -48,7 +48,9 @@ fn list(machine: &Machine, path: &str, is_long: bool, out: &Out) -> Result<(), E
         let entries: Vec<Value> = nodes.iter().map(entry).collect();
         show::done(out, "", &json!({ "path": path.to_text(), "entries": entries }));
     } else {
-        nodes.iter().for_each(|node| show::done(out, &described(node, is_long), &Value::Null));
+        for node in &nodes {
+            show::done(out, &described(node, is_long), &Value::Null);
+        }
     }
     Ok(())
 }

@@ -172,12 +172,11 @@ fn file(current: Option<Node>, at: &RemotePath) -> Result<Option<File>, Error> {
 /// What a file or a directory is called, also where it is named by dots.
 fn own_name(path: &Path) -> Result<String, Error> {
     let whole;
-    let name = match path.file_name() {
-        Some(name) => Some(name),
-        None => {
-            whole = fs::canonicalize(path).map_err(Error::io(format!("looking at {}", path.display())))?;
-            whole.file_name()
-        }
+    let name = if let Some(name) = path.file_name() {
+        Some(name)
+    } else {
+        whole = fs::canonicalize(path).map_err(Error::io(format!("looking at {}", path.display())))?;
+        whole.file_name()
     };
     let is_piped = path == Path::new("-");
     let name = name.and_then(|name| name.to_str()).filter(|_| !is_piped);

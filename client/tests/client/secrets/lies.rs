@@ -296,7 +296,7 @@ fn places(document: &Value, at: &str, found: &mut Vec<String>) {
     match document {
         Value::Array(all) => (0..all.len()).for_each(|index| places(&all[index], &format!("{at}/{index}"), found)),
         Value::Object(members) => {
-            members.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found))
+            members.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -325,7 +325,7 @@ fn distort(told: &mut Value, dice: &mut Dice) -> bool {
             _ => {}
         },
         Value::Number(number) => {
-            *target = json!(number.as_u64().unwrap().wrapping_add([1, 2, u64::MAX][dice.throw(3)]))
+            *target = json!(number.as_u64().unwrap().wrapping_add([1, 2, u64::MAX][dice.throw(3)]));
         }
         Value::Bool(it) => *it = !*it,
         Value::Null => *target = sibling,
