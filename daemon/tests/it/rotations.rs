@@ -343,7 +343,9 @@ fn an_old_key_lives_until_a_member_has_the_new_one_or_its_time_is_over() {
     rig.create(&json!({ "handle": "first", "grace_s": 86_400, "every_s": 7_776_000 })).expect(201);
     rig.set_drop_box().expect(204);
     rig.run();
-    rig.wait_for("verified");
+    let sleeps =
+        |state: &Value| state["state"] == "verified" && state["next_at"].as_str() > state["changed_at"].as_str();
+    wait_until("it waits for its day", || sleeps(&rig.state()));
     let (_, handle) = rig.value();
     assert!(rig.keys().contains_key("first"));
     rig.later(Duration::from_hours(25));
