@@ -19,7 +19,10 @@ use ureq::http::{Method, header};
 use uuid::Uuid;
 
 use super::{error::Error, hash, hexadecimal, path::RemotePath, slot::Slot};
-use crate::secrets::{line::Line, remote::Parcel};
+use crate::secrets::{
+    line::Line,
+    remote::{Outgoing, Parcel},
+};
 
 /// Bytes of one request. Tunnels let 100 MB pass; a connection that breaks costs at most this.
 const CHUNK_BYTES: usize = 16 * 1024 * 1024;
@@ -305,7 +308,12 @@ impl Sending<'_> {
         ];
         let tell = |sent| (self.tell)(offset + sent);
         let path = format!("/uploads/{upload}");
-        let parcel = Parcel { method: Method::PATCH, path: &path, headers: &headers, body: Some((bytes, &tell)) };
+        let parcel = Parcel {
+            method: Method::PATCH,
+            path: &path,
+            headers: &headers,
+            body: Some(Outgoing { bytes, tell: &tell }),
+        };
         Ok(id_in(self.line.carry(&parcel)?.headers(), "coffer-file"))
     }
 

@@ -43,8 +43,8 @@ pub fn create(line: &Line<'_>, node: &Node, terms: Terms) -> Result<Made, Error>
         max_upload_bytes: None,
     };
     let made: NewShare = line.send(Method::POST, "/shares", Some(&body))?;
-    let url = SecretString::new(format!("{}{}", line.device.profile.url, made.path.expose()));
-    Ok(Made { link: url, share: made.share })
+    let address = format!("{}{}", line.device.profile.url, made.path.expose());
+    Ok(Made { link: SecretString::new(address), share: made.share })
 }
 
 /// Takes one's own links to something back; tells how many there were.

@@ -114,8 +114,10 @@ pub fn fetch(
     let others = others(line, item.vault, attachment.id)?;
     let longest = others.iter().map(|(_, other)| other.size).chain([attachment.size]).max().unwrap_or(0);
     let (file, length) = match download(line, item, attachment, sealed_bytes(longest), progress) {
-        Err(failure) if failure.is_not_found() && is_still_named(line, item, attachment.id)? => {
-            return Err(caught(AttachmentFault::Dropped));
+        Err(failure) if failure.is_not_found() => {
+            let is_named = is_still_named(line, item, attachment.id)?;
+            let gone = Failure::Unknown { what: "attachment", name: attachment.name.clone(), hint: " any more." };
+            return Err(if is_named { caught(AttachmentFault::Dropped) } else { gone });
         }
         downloaded => downloaded?,
     };

@@ -50,11 +50,17 @@ pub struct Parcel<'a> {
     /// What is said about it.
     pub headers: &'a [(&'static str, String)],
     /// What is sent.
-    pub body: Option<Load<'a>>,
+    pub body: Option<Outgoing<'a>>,
 }
 
-/// Bytes, and who is told how many of them are on their way.
-pub type Load<'a> = (&'a [u8], &'a dyn Fn(u64));
+/// Bytes that are sent.
+#[derive(Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// All of them.
+    pub bytes: &'a [u8],
+    /// Hears how many of them are on their way.
+    pub tell: &'a dyn Fn(u64),
+}
 
 /// Bytes that are counted while they are sent.
 struct Counted<'a> {
@@ -190,7 +196,7 @@ impl Remote {
             head = head.header(*name, value);
         }
         let reply = match parcel.body {
-            Some((bytes, tell)) => {
+            Some(Outgoing { bytes, tell }) => {
                 // What is refused is refused before it is sent, and the reason arrives.
                 head = head.header(header::EXPECT, "100-continue").header(header::CONTENT_LENGTH, bytes.len());
                 let mut counted = Counted { bytes, sent: 0, tell };

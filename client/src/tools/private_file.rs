@@ -58,6 +58,10 @@ pub fn write_with(
     existing: Existing,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // Told before the work, and made sure of at its end.
+    if existing == Existing::Keep && path.exists() {
+        return Err(failed(path)(io::ErrorKind::AlreadyExists.into()));
+    }
     let mut staged = begin(path).map_err(failed(path))?;
     fill(&mut staged)?;
     end(staged, path, existing).map_err(failed(path))

@@ -234,6 +234,22 @@ fn what_is_attached_counts_against_the_quota_of_whoever_attaches_it() {
 }
 
 #[test]
+fn an_item_has_so_many_attachments_and_no_more() {
+    let daemon = Daemon::unlocked();
+    let (ada, vault, item) = ada_and_a_vault(&daemon);
+    let at = |id| place(&vault, item.item(), id);
+    let ids: Vec<Uuid> = (0..200).map(|_| Uuid::new_v4()).collect();
+    for &id in &ids {
+        put(&daemon, &ada, &at(id), b"x").expect(200);
+    }
+    put(&daemon, &ada, &at(Uuid::new_v4()), b"x").expect_problem(409, "limit_reached");
+    put(&daemon, &ada, &at(ids[0]), b"x").expect(200);
+    ada.send(&daemon, "DELETE", &at(ids[0]), &json!({})).expect(204);
+    put(&daemon, &ada, &at(Uuid::new_v4()), b"x").expect(200);
+    assert_eq!(attached(&daemon, &ada, &vault, item.item()).len(), 200);
+}
+
+#[test]
 fn what_is_attached_goes_with_its_item_and_with_its_vault() {
     let daemon = Daemon::unlocked();
     let (ada, mut vault, item) = ada_and_a_vault(&daemon);

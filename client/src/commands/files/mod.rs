@@ -126,16 +126,17 @@ pub(crate) fn share(machine: &Machine, options: &Share) -> Result<(), Error> {
     let node = Tree { line: &line }.find(&path)?;
     let password = password(options)?;
     let expires_at = options.expires.and_then(|life| (machine.now)().checked_add(life).ok());
-    let Made { link, share } = share::create(&line, &node, Terms { password, expires_at, downloads: options.views })?;
+    let Made { link: address, share } =
+        share::create(&line, &node, Terms { password, expires_at, downloads: options.views })?;
     let told = json!({
         "path": path.to_text(),
         "id": share.id,
-        "link": link.expose(),
+        "link": address.expose(),
         "expires_at": share.expires_at,
         "downloads": share.max_downloads,
         "has_password": share.has_password,
     });
-    show::done(&options.out, link.expose(), &told);
+    show::done(&options.out, address.expose(), &told);
     if !options.out.json {
         let times = share.max_downloads.map(|downloads| format!("for {downloads} downloads"));
         let until = share.expires_at.map(|end| format!("until {end:.0}"));

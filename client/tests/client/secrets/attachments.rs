@@ -9,6 +9,7 @@ use std::{
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{box_under_test::BoxUnderTest, device::Device, hunt::Hunt, proxy::Proxy};
 
@@ -309,6 +310,26 @@ fn what_two_attach_is_both_kept_and_what_one_removes_is_gone() {
     assert!(titles.len() == 2 && titles[1].starts_with("House (conflict of "), "{titles:?}");
     assert_eq!(desk.ok(&["attachment", "list", "Home", &titles[1]], ""), "");
     assert_eq!(fetched(desk, ["Home", "House"], "third"), b"after all");
+}
+
+#[test]
+fn what_came_to_the_box_and_was_never_named_is_found_and_removed() {
+    let scene = Scene::new();
+    let desk = &scene.desk;
+    attach(desk, "one", b"first");
+    let item = &desk.run(&["item", "get", "Home", "House", "--json"], "").json()[0];
+    let [vault, item] = ["vault", "id"].map(|member| item[member].as_str().unwrap().to_owned());
+    // As an addition leaves it that ended before its last step.
+    let id = Uuid::new_v4().to_string();
+    scene.the_box.send_as("grace", "PUT", &format!("/secrets/vaults/{vault}/items/{item}/attachments/{id}"), &json!("sealed"));
+    assert_eq!(
+        (names(desk, &[]), names(desk, &["--all"])),
+        (vec!["one".to_owned()], ["one", "(unnamed)"].map(str::to_owned).to_vec())
+    );
+    desk.fails(&["attachment", "get", "Home", "House", &id, "-o", "-"], 9);
+    desk.ok(&["attachment", "rm", "Home", "House", &id], "");
+    assert_eq!(names(desk, &["--all"]), ["one"]);
+    assert_eq!(fetched(desk, ["Home", "House"], "one"), b"first");
 }
 
 #[test]
