@@ -276,4 +276,10 @@ fn a_drop_box_or_a_value_that_is_not_the_vaults_is_told_of_and_changes_nothing()
     proxy.tell_the_truth();
     desk.sync();
     assert_eq!((desk.get("Home/App/password"), desk.get("Home/App/user")), (service.password(), "app".to_owned()));
+
+    // Who deletes it does not know what is in force now.
+    rotate(&desk, made["id"].as_str().unwrap());
+    desk.ok(&["item", "rm", "Home", "App"], "");
+    desk.sync();
+    assert_eq!(desk.get("Home/App/password"), service.password());
 }
