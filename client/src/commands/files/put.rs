@@ -171,15 +171,12 @@ fn file(current: Option<Node>, at: &RemotePath) -> Result<Option<File>, Error> {
 
 /// What a file or a directory is called, also where it is named by dots.
 fn own_name(path: &Path) -> Result<String, Error> {
-    let whole;
-    let name = if let Some(name) = path.file_name() {
-        Some(name)
-    } else {
-        whole = fs::canonicalize(path).map_err(Error::io(format!("looking at {}", path.display())))?;
-        whole.file_name()
+    let whole = match path.file_name() {
+        Some(_) => path.to_owned(),
+        None => fs::canonicalize(path).map_err(Error::io(format!("looking at {}", path.display())))?,
     };
     let is_piped = path == Path::new("-");
-    let name = name.and_then(|name| name.to_str()).filter(|_| !is_piped);
+    let name = whole.file_name().and_then(|name| name.to_str()).filter(|_| !is_piped);
     let no_name = || Error::Usage(format!("{} has no name that a box takes. Give the file one.", path.display()));
     name.map(ToOwned::to_owned).ok_or_else(no_name)
 }
