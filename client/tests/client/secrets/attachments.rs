@@ -321,7 +321,12 @@ fn what_came_to_the_box_and_was_never_named_is_found_and_removed() {
     let [vault, item] = ["vault", "id"].map(|member| item[member].as_str().unwrap().to_owned());
     // As an addition leaves it that ended before its last step.
     let id = Uuid::new_v4().to_string();
-    scene.the_box.send_as("grace", "PUT", &format!("/secrets/vaults/{vault}/items/{item}/attachments/{id}"), &json!("sealed"));
+    scene.the_box.send_as(
+        "grace",
+        "PUT",
+        &format!("/secrets/vaults/{vault}/items/{item}/attachments/{id}"),
+        &json!("sealed"),
+    );
     assert_eq!(
         (names(desk, &[]), names(desk, &["--all"])),
         (vec!["one".to_owned()], ["one", "(unnamed)"].map(str::to_owned).to_vec())
