@@ -3,16 +3,11 @@
 use std::path::Path;
 
 use coffer_crypto::code::SetupCode;
-use image::{DynamicImage, ImageReader, Limits};
 use uuid::Uuid;
-use zeroize::Zeroizing;
+
+use crate::qr::{self, LookError};
 
 const SCHEME: &str = "coffer:1?";
-/// A photo of 100 megapixels in colour fits.
-const MAX_DECODED_BYTES: u64 = 400 << 20;
-/// Photos are looked at in these sizes, one after the other: noise and texture disappear in the smaller ones, and a label
-/// that is far away is lost in them.
-const SIZES: [u32; 3] = [1000, 2000, 4000];
 
 /// What a label says.
 #[derive(Debug)]
@@ -26,15 +21,9 @@ pub struct Label {
 /// Why there is no label in a file.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
-    /// It cannot be read.
-    #[error("reading the picture: {0}")]
-    Read(#[from] std::io::Error),
-    /// It is not a picture.
-    #[error("the picture cannot be decoded: {0}")]
-    Picture(#[from] image::ImageError),
-    /// No QR code is on it that can be read.
-    #[error("there is no readable QR code in the picture; take one from nearer, straight from above")]
-    NoCode,
+    /// There is no QR code.
+    #[error(transparent)]
+    Look(#[from] LookError),
     /// There are QR codes, and none is from a box.
     #[error("the QR code in the picture is not the one of a Coffer box")]
     NotALabel,
@@ -43,11 +32,7 @@ pub enum LabelError {
 impl Label {
     /// Finds the label in a picture.
     pub fn read(path: &Path) -> Result<Self, LabelError> {
-        let mut reader = ImageReader::open(path)?.with_guessed_format()?;
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(MAX_DECODED_BYTES);
-        reader.limits(limits);
-        Self::find(&reader.decode()?)
+        qr::find(path, Self::parse)?.ok_or(LabelError::NotALabel)
     }
 
     /// Reads what a QR code holds. Unknown fields are for later versions.
@@ -60,28 +45,4 @@ impl Label {
         };
         Some(Self { device_id, code: SetupCode::parse(field("c=")?).ok()? })
     }
-
-    fn find(picture: &DynamicImage) -> Result<Self, LabelError> {
-        let longest = picture.width().max(picture.height());
-        let mut seen = false;
-        for size in SIZES.into_iter().filter(|size| *size < longest).chain([longest]) {
-            let texts = if size == longest { qr_codes(picture) } else { qr_codes(&picture.thumbnail(size, size)) };
-            seen |= !texts.is_empty();
-            if let Some(label) = texts.iter().find_map(|text| Self::parse(text)) {
-                return Ok(label);
-            }
-        }
-        Err(if seen { LabelError::NotALabel } else { LabelError::NoCode })
-    }
-}
-
-fn qr_codes(picture: &DynamicImage) -> Vec<Zeroizing<String>> {
-    let grey = picture.to_luma8();
-    let (Ok(width), Ok(height)) = (usize::try_from(grey.width()), usize::try_from(grey.height())) else {
-        return Vec::new();
-    };
-    let pixels = grey.into_raw();
-    let pixel = |x: usize, y: usize| pixels.get(y * width + x).copied().unwrap_or(u8::MAX);
-    let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(width, height, pixel);
-    prepared.detect_grids().iter().filter_map(|grid| grid.decode().ok()).map(|(_, text)| Zeroizing::new(text)).collect()
 }

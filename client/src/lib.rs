@@ -11,6 +11,7 @@ pub mod info;
 pub mod label;
 pub mod link;
 pub mod manage;
+pub mod qr;
 pub mod secrets;
 pub mod session;
 pub mod setup;

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use coffer_client::label::{Label, LabelError};
+use coffer_client::{
+    label::{Label, LabelError},
+    qr::LookError,
+};
 use image::{GrayImage, Luma, imageops};
 use qrcodegen::{QrCode, QrCodeEcc};
 use tempfile::TempDir;
@@ -10,7 +13,7 @@ use tempfile::TempDir;
 use crate::fake_box::{CODE, DEVICE_ID};
 
 /// A QR code of this text, with `scale` pixels for each module.
-fn qr(text: &str, scale: u32) -> GrayImage {
+pub(crate) fn qr(text: &str, scale: u32) -> GrayImage {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).unwrap();
     let modules = u32::try_from(code.size()).unwrap() + 8;
     GrayImage::from_fn(modules * scale, modules * scale, |x, y| {
@@ -57,10 +60,10 @@ fn pictures_without_a_label() {
     let (_directory, path) = saved(&qr("https://example.com", 4), "other.png");
     assert!(matches!(Label::read(&path), Err(LabelError::NotALabel)));
     let (_directory, path) = saved(&GrayImage::new(64, 64), "black.png");
-    assert!(matches!(Label::read(&path), Err(LabelError::NoCode)));
+    assert!(matches!(Label::read(&path), Err(LabelError::Look(LookError::NoCode))));
     std::fs::write(&path, "not a picture").unwrap();
-    assert!(matches!(Label::read(&path), Err(LabelError::Picture(_))));
-    assert!(matches!(Label::read(&path.with_file_name("none.png")), Err(LabelError::Read(_))));
+    assert!(matches!(Label::read(&path), Err(LabelError::Look(LookError::Picture(_)))));
+    assert!(matches!(Label::read(&path.with_file_name("none.png")), Err(LabelError::Look(LookError::Read(_)))));
 }
 
 #[test]
