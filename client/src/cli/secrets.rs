@@ -93,9 +93,12 @@ pub(crate) enum Secrets {
     /// Have the box change credentials where they are used, by a time-table or now
     #[command(subcommand)]
     Rotate(Rotate),
-    /// Show the six words of somebody's keys, or of your own
+    /// Show the six words of somebody's keys; or of your own, with a QR code that says all of them
     Verify {
         name: Option<String>,
+        /// Compare with the QR code that this person's `coffer verify` shows, in a photo of it
+        #[arg(long, value_name = "PICTURE", requires = "name", conflicts_with_all = ["confirm", "accept"])]
+        photo: Option<PathBuf>,
         /// You have compared the words with that person, by another way than this box
         #[arg(long, requires = "name", conflicts_with = "accept")]
         confirm: bool,

@@ -62,13 +62,14 @@ pub(crate) fn run(machine: &Machine, command: Secrets) -> Result<(), Failure> {
         Secrets::Link(command) => links::run(machine, command),
         Secrets::Rotate(command) => rotate::run(machine, command),
         Secrets::Verify { name: None, out, .. } => people::own_words(machine, &out),
-        Secrets::Verify { name: Some(name), confirm, accept, out } => {
-            let step = match (confirm, accept) {
-                (true, _) => people::Step::Confirm,
-                (_, true) => people::Step::Accept,
-                (false, false) => people::Step::Look,
+        Secrets::Verify { name: Some(name), photo, confirm, accept, out } => {
+            let step = match (&photo, confirm, accept) {
+                (Some(photo), _, _) => people::Step::Compare(photo),
+                (None, true, _) => people::Step::Confirm,
+                (None, _, true) => people::Step::Accept,
+                (None, false, false) => people::Step::Look,
             };
-            people::verify(machine, &name, step, &out)
+            people::verify(machine, &name, &step, &out)
         }
     }
 }

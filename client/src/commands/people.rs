@@ -1,18 +1,23 @@
 //! Members, and whose keys are believed.
 
+use std::path::Path;
+
 use coffer_api::SecretRole;
-use coffer_client::secrets::{
-    attachments,
-    content::Content,
-    device::Device,
-    failure::Failure,
-    line::Line,
-    people::{self, Met},
-    sharing,
-    store::{Item, Vault, Vaults},
-    sync,
+use coffer_client::{
+    qr,
+    secrets::{
+        attachments,
+        content::Content,
+        device::Device,
+        failure::Failure,
+        line::Line,
+        people::{self, Met},
+        sharing,
+        store::{Item, Vault, Vaults},
+        sync,
+    },
 };
-use coffer_crypto::secrets::identity::{Fingerprint, Trust};
+use coffer_crypto::secrets::identity::{Fingerprint, Trust, from_qr_text};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -20,12 +25,13 @@ use super::{Machine, find, find::failure, progress::Progress, show};
 use crate::cli::{self, Out};
 
 /// What a person says about somebody's keys.
-#[derive(Clone, Copy)]
-pub(super) enum Step {
+pub(super) enum Step<'a> {
     /// Nothing yet.
     Look,
     /// The words were compared.
     Confirm,
+    /// The keys are to be compared with this picture.
+    Compare(&'a Path),
     /// They may have changed.
     Accept,
 }
@@ -182,16 +188,18 @@ pub(super) fn own_words(machine: &Machine, out: &Out) -> Result<(), Failure> {
         "qr": fingerprint.to_qr_text(device.profile.account),
     });
     show::done(out, &words(fingerprint), &told);
+    show::code(&fingerprint.to_qr_text(device.profile.account), out);
     Ok(())
 }
 
-pub(super) fn verify(machine: &Machine, name: &str, step: Step, out: &Out) -> Result<(), Failure> {
+pub(super) fn verify(machine: &Machine, name: &str, step: &Step<'_>, out: &Out) -> Result<(), Failure> {
     let device = machine.device()?;
     let line = Line::new(&device)?;
     let met = people::by_name(&line, name)?;
     match step {
         Step::Look => met.check_unchanged()?,
         Step::Confirm => met.verify(&line)?,
+        Step::Compare(picture) => compare(&met, name, picture, &line)?,
         Step::Accept => met.accept(&line)?,
     }
     let Met { account, public, known, .. } = people::by_name(&line, name)?;
@@ -210,6 +218,17 @@ pub(super) fn verify(machine: &Machine, name: &str, step: Step, out: &Out) -> Re
     });
     show::done(out, &format!("{}  ({trust})", words(fingerprint)), &told);
     Ok(())
+}
+
+/// What somebody shows is compared with what the box names.
+fn compare(met: &Met, name: &str, picture: &Path, line: &Line<'_>) -> Result<(), Failure> {
+    let shown =
+        qr::find(picture, from_qr_text).map_err(|error| Failure::Usage(format!("{}: {error}.", picture.display())))?;
+    let no_keys = || Failure::Usage("The QR code in the picture is not what `coffer verify` shows.".to_owned());
+    if shown.ok_or_else(no_keys)? != (met.account, met.public.fingerprint()) {
+        return Err(Failure::OtherKeys { name: name.to_owned() });
+    }
+    met.verify(line)
 }
 
 fn visited(line: &Line<'_>, vault: Uuid) -> Result<(), Failure> {

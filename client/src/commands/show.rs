@@ -1,16 +1,19 @@
 //! Results, as text for people or JSON for programs. What comes from others is shown without what a terminal would obey.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
-use coffer_client::secrets::{
-    agent,
-    content::{Attachment, Content, Field},
-    device::Device,
-    failure::Failure,
-    handouts::Opened,
-    history::Past,
-    store::{Item, Vault},
-    sync::Visited,
+use coffer_client::{
+    qr,
+    secrets::{
+        agent,
+        content::{Attachment, Content, Field},
+        device::Device,
+        failure::Failure,
+        handouts::Opened,
+        history::Past,
+        store::{Item, Vault},
+        sync::Visited,
+    },
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,7 +29,7 @@ const HIDDEN: &str = "••••••";
 
 /// Says something beside the result.
 pub(super) fn note(text: &str) {
-    drop(writeln!(std::io::stderr(), "{}", clean(text)));
+    drop(writeln!(io::stderr(), "{}", clean(text)));
 }
 
 /// The result, both ways.
@@ -34,7 +37,14 @@ pub(super) fn done(out: &Out, text: &str, told: &Value) {
     if out.json { print(&told.to_string()) } else { print(&clean(text)) }
 }
 
-/// The same, for what the box does not know yet.
+/// A QR code of a text, for whoever looks at a terminal.
+pub(super) fn code(text: &str, out: &Out) {
+    if !out.json && io::stdout().is_terminal() {
+        print(&qr::drawn(text));
+    }
+}
+
+/// The same as [`done`], for what the box does not know yet.
 pub(super) fn changed(out: &Out, text: &str, told: &Value) {
     done(out, text, told);
     if !out.json {

@@ -187,6 +187,14 @@ pub enum Failure {
         /// What the box names.
         named: Fingerprint,
     },
+    /// The person shows other keys than the box names.
+    #[error(
+        "What {name} shows is not what the box names as the keys of {name}. The picture is of somebody else's code, or the box lies: share nothing before you know."
+    )]
+    OtherKeys {
+        /// Whose they should be.
+        name: String,
+    },
     /// A key that should open does not.
     #[error(
         "The box delivers a key of the vault {vault:?} that is not one: {cause}. Nothing of what it delivered was kept."
@@ -271,7 +279,7 @@ impl Failure {
             Self::Attachment { fault, .. } => attachment_code(fault),
             Self::KeyOfStranger { .. } => 23,
             Self::VaultKey { .. } | Self::AccountKeys | Self::DropBox(_) | Self::DroppedValue { .. } => 25,
-            Self::KeysChanged { .. } | Self::AnotherAccount { .. } => 28,
+            Self::KeysChanged { .. } | Self::OtherKeys { .. } | Self::AnotherAccount { .. } => 28,
             Self::Parameters { .. } => 29,
             Self::VaultGone(_) => 30,
         }

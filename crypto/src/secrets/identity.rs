@@ -23,6 +23,7 @@ const FINGERPRINT: &[u8] = b"coffer/secrets/1/fingerprint\0";
 
 /// English words of BIP-39, in its order and separated by white space: chosen so that the first four letters tell any two apart.
 pub const WORDS: &str = include_str!("words.txt");
+const QR_SCHEME: &str = "coffer-identity:1:";
 const WORD_BITS: usize = 11;
 const SHOWN_WORDS: usize = 6;
 
@@ -169,8 +170,15 @@ impl Fingerprint {
 
     /// All of it, as a QR code says it.
     pub fn to_qr_text(&self, account: Uuid) -> String {
-        format!("coffer-identity:1:{account}:{}", data_encoding::HEXLOWER.encode(&self.0))
+        format!("{QR_SCHEME}{account}:{}", data_encoding::HEXLOWER.encode(&self.0))
     }
+}
+
+/// Reads what [`Fingerprint::to_qr_text`] says: whose keys, and their fingerprint.
+pub fn from_qr_text(text: &str) -> Option<(Uuid, Fingerprint)> {
+    let (account, digits) = text.trim().strip_prefix(QR_SCHEME)?.split_once(':')?;
+    let fingerprint = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?.try_into().ok()?;
+    Some((account.parse().ok()?, Fingerprint(fingerprint)))
 }
 
 /// How far another account's keys are believed.

@@ -9,6 +9,7 @@ mod hunt;
 mod lies;
 mod links;
 mod logins;
+mod people;
 #[cfg(postgresql)]
 mod postgresql;
 mod proxy;

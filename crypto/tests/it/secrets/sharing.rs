@@ -3,7 +3,9 @@
 use coffer_crypto::secrets::Error;
 use coffer_crypto::secrets::drop_box::{self, DropBox, Purpose};
 use coffer_crypto::secrets::grant::{self, GRANT_BYTES, Role, Terms};
-use coffer_crypto::secrets::identity::{Acquaintance, Identity, PUBLIC_IDENTITY_BYTES, PublicIdentity, Trust};
+use coffer_crypto::secrets::identity::{
+    Acquaintance, Identity, PUBLIC_IDENTITY_BYTES, PublicIdentity, Trust, from_qr_text,
+};
 use coffer_crypto::secrets::item::MAX_ITEM_BYTES;
 use coffer_crypto::secrets::keys::AccountKey;
 use coffer_crypto::secrets::link::LinkSecret;
@@ -105,6 +107,9 @@ fn fingerprints_are_six_words_and_a_text_with_all_of_it() {
     assert!(of_alice.words().iter().all(|word| (3..=8).contains(&word.len())));
     assert_ne!(of_alice.words(), of_bob.words());
     let text = of_alice.to_qr_text(ALICE);
+    assert_eq!(from_qr_text(&text), Some((ALICE, of_alice)));
+    let others = [&text[..text.len() - 2], &format!("{text}00"), &text.replace(":1:", ":2:"), "coffer:1?c=1", ""];
+    assert_eq!(others.map(from_qr_text), [None; 5]);
     assert!(text.starts_with("coffer-identity:1:00000000-0000-0000-0000-000000000001:"));
     assert_eq!(text.rsplit(':').next().map(str::len), Some(64));
 }
