@@ -411,7 +411,7 @@ class Bus:
 
 
 def policies(folder: str, pattern: str) -> list[Path]:
-    """What Debian's packages bring: those that are installed, and those that are only fetched (tests/fetch-policies)."""
+    """What Debian's packages bring: those that are installed, and those that are only fetched (tests/fetch-files)."""
     roots = [Path("/usr/share") / folder, Path("/etc") / folder]
     roots += [FETCHED / package / top / folder for package in FETCHED_PACKAGES for top in ("usr/share", "etc")]
     found: dict[str, Path] = {}
@@ -447,7 +447,7 @@ def policies_are_there(bus: Bus) -> None:
     texts = "".join(path.read_text() for path in (bus.scratch / "system.d").iterdir())
     missing = [name for name in (BLUEZ, NM, SYSTEMD, HOSTNAME, LOGIN, POLKIT, SUPPLICANT) if f'own="{name}"' not in texts]
     missing += sorted((GRANTED | {MANAGE_UNITS}) - set(actions(bus)))
-    assert not missing, f"nothing says who owns {missing}; tests/fetch-policies brings it"
+    assert not missing, f"nothing says who owns {missing}; tests/fetch-files brings it"
 
 
 def own_calls_are_let_through(bus: Bus) -> None:

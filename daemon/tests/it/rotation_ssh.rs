@@ -12,7 +12,13 @@ use crate::harness::run;
 use crate::rotations::Rig;
 use crate::webhooks::wait_until;
 
-const SSHD: &str = "/usr/sbin/sshd";
+/// Its program: what tests/fetch-files has fetched, without the service that the package would start; or what is installed.
+fn program() -> PathBuf {
+    let cache = std::env::var_os("COFFER_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/coffer")));
+    let fetched = cache.map(|cache| cache.join("programs/openssh-server/usr/sbin/sshd")).filter(|path| path.exists());
+    fetched.unwrap_or_else(|| PathBuf::from("/usr/sbin/sshd"))
+}
 
 /// A server whose one account has its home in a directory of ours.
 struct Sshd {
@@ -38,10 +44,20 @@ impl Sshd {
             path(".ssh/authorized_keys"),
             directory.path().display(),
         );
-        fs::write(path("config"), text).unwrap();
-        // Where it wants to be when it knows nobody yet.
+        // Since OpenSSH 9.8 the server is several programs, which know each other by where they are installed.
+        let session = program().with_file_name("../lib/openssh/sshd-session");
+        let more = if session.exists() { format!("SshdSessionPath {}\n", session.display()) } else { String::new() };
+        fs::write(path("config"), text + &more).unwrap();
+        // What it is when it knows nobody yet: a user of its own, which its package would make, in a directory of its own.
         fs::create_dir_all("/run/sshd").unwrap();
-        let child = Command::new(SSHD).args(["-D", "-e", "-f", &path("config")]).stderr(Stdio::null()).spawn().unwrap();
+        let users = fs::read_to_string("/etc/passwd").unwrap();
+        let own = if users.contains("\nsshd:") { "" } else { "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n" };
+        fs::write(path("passwd"), users + own).unwrap();
+        fs::set_permissions(path("passwd"), Permissions::from_mode(0o644)).unwrap();
+        let script = "mount --bind \"$1\" /etc/passwd && shift && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script, "sh", &path("passwd")]).arg(program());
+        let child = command.args(["-D", "-e", "-f", &path("config")]).stderr(Stdio::null()).spawn().unwrap();
         let sshd = Self { child, directory, port };
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         wait_until("it listens", || TcpStream::connect(address).is_ok());
