@@ -3,6 +3,7 @@
 
 use coffer_api::{SecretGroup, SecretIdentity, SecretMember, SecretRole};
 use coffer_crypto::secrets::identity::{Acquaintance, PublicIdentity, Trust};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use super::{decode, device::Device, failure::Failure, line::Line, replica::Kind, rows::Person};
@@ -116,17 +117,11 @@ pub fn by_name(line: &Line<'_>, name: &str) -> Result<Met, Failure> {
 /// Everybody in a group of this account's, as the box says, but this account; and the names of those who have no keys yet.
 pub fn of_group(line: &Line<'_>, name: &str) -> Result<(Vec<Met>, Vec<String>), Failure> {
     let unknown = || Failure::Unknown { what: "group", name: name.to_owned(), hint: " that you are in." };
-    let path = format!("/secrets/groups/{}", escaped(name));
+    let path = format!("/secrets/groups/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
     let group = line.get::<SecretGroup>(&path);
     let group = group.map_err(|failure| if failure.is_not_found() { unknown() } else { failure })?;
     let others = group.members.into_iter().filter(|named| named.user_id != line.device.profile.account);
     Ok((others.map(|named| met(line, named)).collect::<Result<_, _>>()?, group.without_keys))
-}
-
-/// As it is written in a path (RFC 3986, section 2.1).
-fn escaped(name: &str) -> String {
-    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    name.bytes().flat_map(|byte| ['%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]).collect()
 }
 
 /// Keys that are believed to be an account's: known ones, or else those that the box names.
