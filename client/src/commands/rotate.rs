@@ -96,7 +96,7 @@ fn add(device: &mut Device, options: AddRotation) -> Result<(), Failure> {
         every_s: every,
         grace_s: grace,
     };
-    let made = rotation::create(&Line::new(device)?, vault.id, &new)?;
+    let made = rotation::create(device, vault.id, &new).map_err(failure)?;
     tell(device, &vault, &made, &out)
 }
 

@@ -16,6 +16,10 @@ pub const FORMAT: u32 = 1;
 /// What a field has besides whose value comes from a rotation: when the box made it, by the box's word.
 pub const ROTATED_AT: &str = "rotated_at";
 
+/// What a field has besides of which a member has said that this rotation may change it: the rotation's id. The box cannot
+/// write that, so that it changes nothing else.
+const ROTATION: &str = "rotation";
+
 /// An item, opened.
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
 pub struct Content {
@@ -160,6 +164,16 @@ impl Field {
     pub fn set(&mut self, value: Zeroizing<String>) {
         self.value = value;
         self.other.remove(ROTATED_AT);
+    }
+
+    /// From now on what a rotation leaves is taken for this field.
+    pub fn let_rotate(&mut self, rotation: Uuid) {
+        self.other.insert(ROTATION.to_owned(), rotation.to_string().into());
+    }
+
+    /// Whether a member has said that a rotation may change it.
+    pub fn is_rotated_by(&self, rotation: Uuid) -> bool {
+        self.other.get(ROTATION).and_then(Value::as_str) == Some(rotation.to_string().as_str())
     }
 
     /// When the box made the value, if it did.

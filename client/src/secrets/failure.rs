@@ -229,7 +229,9 @@ pub enum Failure {
     )]
     DropBox(String),
     /// What the box has left for an item is nothing of it.
-    #[error("What the box has left for the item {item} does not open, or there is no such item. Nothing was changed.")]
+    #[error(
+        "What the box has left for the item {item} does not open, or is for nothing that a member has let it rotate. Nothing was changed. `coffer rotate rm` and `add` begin anew."
+    )]
     DroppedValue {
         /// Which item.
         item: Uuid,

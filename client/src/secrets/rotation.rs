@@ -22,7 +22,9 @@ use zeroize::Zeroizing;
 
 use super::{
     content::{Content, FORMAT, Field, FieldKind, ROTATED_AT},
-    decode, encode,
+    decode,
+    device::Device,
+    encode,
     failure::Failure,
     history,
     line::Line,
@@ -30,6 +32,8 @@ use super::{
     push,
     replica::{Kind, Rows},
     rows::{Base, Draft},
+    store::{Item, StoreError, Vaults},
+    sync,
 };
 
 const DAMAGED: Failure = Failure::Damaged { what: "the replica" };
@@ -53,8 +57,23 @@ struct Document {
     fields: BTreeMap<Uuid, Zeroizing<String>>,
 }
 
-/// Sets a rotation up, and the vault's drop box, if it has none of the newest key yet.
-pub fn create(line: &Line<'_>, vault: Uuid, new: &CreateSecretRotation) -> Result<SecretRotation, Failure> {
+/// Sets a rotation up, and the vault's drop box, if it has none of the newest key yet. First the item says, at the box, which of its
+/// fields the rotation may change: other clients take nothing over for any other.
+pub fn create(device: &mut Device, vault: Uuid, new: &CreateSecretRotation) -> Result<SecretRotation, StoreError> {
+    let Item { revision, mut content, .. } =
+        device.item(vault, new.item_id)?.ok_or(StoreError::NoSuchItem(new.item_id))?;
+    for field in &mut content.fields {
+        if field.id == new.field_id || Some(field.id) == new.handle_field_id {
+            field.let_rotate(new.id);
+        }
+    }
+    device.edit(vault, new.item_id, revision, content)?;
+    let line = &Line::new(device)?;
+    sync::one(line, vault)?.failure.map_or(Ok(()), Err)?;
+    Ok(begin(line, vault, new)?)
+}
+
+fn begin(line: &Line<'_>, vault: Uuid, new: &CreateSecretRotation) -> Result<SecretRotation, Failure> {
     let told: SecretDrops = line.get(&drops_path(vault))?;
     keep_drop_box(line, vault, told.drop_box.as_ref(), true)?;
     line.send(Method::POST, &path(vault, ""), Some(new))
@@ -172,6 +191,12 @@ fn take(line: &Line<'_>, vault: Uuid, drop: &SecretDrop, folded: &mut Folded) ->
         past.filter(|past| past.revision <= drop.base_revision).find_map(|past| past.content)
     };
     let began = began.ok_or_else(no_value)?;
+    // Who knows the drop box's public key can write a value for anything: only what a member has let it change is changed.
+    let may_change =
+        |id: &Uuid| began.fields.iter().any(|field| field.id == *id && field.is_rotated_by(drop.rotation_id));
+    if !fields.keys().all(may_change) {
+        return Err(no_value());
+    }
     if began.format > FORMAT || standing.is_some_and(|standing| standing.format > FORMAT) {
         return Err(Failure::Newer(drop.item_id));
     }

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
+use coffer_crypto::secrets::drop_box::{DropBox, Purpose};
+use data_encoding::BASE64URL_NOPAD;
+use rand_core::UnwrapErr;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{box_under_test::BoxUnderTest, device::Device, proxy::Proxy};
 
@@ -280,6 +284,59 @@ fn a_drop_box_or_a_value_that_is_not_the_vaults_is_told_of_and_changes_nothing()
     // Who deletes it does not know what is in force now.
     rotate(&desk, made["id"].as_str().unwrap());
     desk.ok(&["item", "rm", "Home", "App"], "");
+    desk.sync();
+    assert_eq!(desk.get("Home/App/password"), service.password());
+}
+
+#[test]
+fn the_box_changes_nothing_but_what_a_member_has_let_it_rotate() {
+    let service = Service::start();
+    let the_box = BoxUnderTest::with(&["--allow-local-rotations"]);
+    the_box.account_with_role("grace", "editor");
+    let proxy = Proxy::before(&the_box);
+    let desk = Device::first_of("grace", &proxy.url());
+    desk.ok(&["vault", "create", "Home"], "");
+    desk.add("Home", "App", "old");
+    desk.ok(&["item", "edit", "Home", "App", "--secret", "pin"], "1234");
+    desk.add("Home", "Bank", "mine");
+    desk.sync();
+    let url = format!("http://{}/rotate", service.address);
+    let add = ["rotate", "add", "Home", "App", "password", "--json", "http", &url];
+    let made: Value = serde_json::from_str(&desk.ok(&add, "")).unwrap();
+    rotate(&desk, made["id"].as_str().unwrap());
+
+    let vault: Uuid = desk.run(&["vault", "list", "--json"], "").json()[0]["id"].as_str().unwrap().parse().unwrap();
+    let shown = |title: &str| desk.run(&["item", "get", "Home", title, "--json"], "").json().remove(0);
+    let id_of = |item: &Value, name: &str| {
+        let fields = item["fields"].as_array().unwrap();
+        fields.iter().find(|field| field["name"] == name).unwrap()["id"].clone()
+    };
+    let (app, bank) = (shown("App"), shown("Bank"));
+    for (item, field) in [(&bank, "password"), (&app, "pin")] {
+        let item_id: Uuid = item["id"].as_str().unwrap().parse().unwrap();
+        let purpose = Purpose { item: item_id, base_revision: item["revision"].as_u64().unwrap() };
+        let document = json!({ "fields": { id_of(item, field).as_str().unwrap(): "of the box's own" } }).to_string();
+        proxy.lie(move |label, told| {
+            if !label.ends_with("/drops") {
+                return;
+            }
+            // Whoever knows the public key can seal something to it.
+            let public = BASE64URL_NOPAD.decode(told["drop_box"]["public"].as_str().unwrap().as_bytes()).unwrap();
+            let drop_box = DropBox { vault, generation: 1, public: public.try_into().unwrap() };
+            let mut rng = UnwrapErr(getrandom::SysRng);
+            let sealed = drop_box.seal(purpose, document.as_bytes(), &mut rng).unwrap();
+            let mut made_up = told["drops"][0].clone();
+            made_up["id"] = json!(Uuid::new_v4());
+            made_up["item_id"] = json!(item_id);
+            made_up["base_revision"] = json!(purpose.base_revision);
+            made_up["content"] = json!(BASE64URL_NOPAD.encode(&sealed));
+            *told["drops"].as_array_mut().unwrap() = vec![made_up];
+        });
+        let said = desk.fails(&["sync"], 25);
+        assert!(said.contains("let it rotate"), "{said}");
+        assert_eq!((desk.get("Home/Bank/password"), desk.get("Home/App/pin")), ("mine".into(), "1234".into()));
+    }
+    proxy.tell_the_truth();
     desk.sync();
     assert_eq!(desk.get("Home/App/password"), service.password());
 }
