@@ -24,6 +24,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, User, geteuid};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// The first argument by which this program becomes the listener; see [`listen`].
 pub(crate) const LISTEN_ARGUMENT: &str = "__hooks";
@@ -297,8 +298,10 @@ fn start(program: &Path, event: &str, wanted: Output) -> io::Result<(Ending, Str
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     let reader = thread::spawn(move || read_beginning(output, limit));
     if let Some(mut stdin) = child.stdin.take() {
-        // An event fits into the pipe; a program need not read it.
-        let _ = stdin.write_all(event.as_bytes());
+        // A program need not read it, and what is long does not fit into the pipe: its time goes on meanwhile. The thread ends
+        // when nobody is left who could read.
+        let event = Zeroizing::new(event.to_owned());
+        thread::spawn(move || drop(stdin.write_all(event.as_bytes())));
     }
     let (end, ended) = mpsc::sync_channel(1);
     thread::spawn(move || end.send(child.wait()));

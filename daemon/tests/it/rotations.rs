@@ -517,3 +517,18 @@ fn without_an_item_or_a_drop_box_of_the_newest_key_nothing_is_changed() {
     rig.run();
     assert_eq!(rig.wait_for_problem()["problem"], "the item is deleted");
 }
+
+#[test]
+fn a_program_that_reads_nothing_of_a_long_question_keeps_nobody_waiting() {
+    // It makes a long credential itself; when it is asked to try that, what it has started holds its standard input open.
+    let mute = "if [ -e OUT/applied ]; then exec 3<&0; sleep 1000 <&3 3<&- & exit 3; fi\n\
+                touch OUT/applied; printf '{\"ok\":true,\"value\":\"%016000d\"}' 1";
+    let rig = Rig::new(mute);
+    let parameters: std::collections::BTreeMap<String, String> =
+        (0..25).map(|name| (format!("{name:01000}"), "x".repeat(1000))).collect();
+    let provider = json!({ "kind": "command", "program": "place", "parameters": parameters });
+    rig.create(&json!({ "provider": provider })).expect(201);
+    rig.set_drop_box().expect(204);
+    rig.run();
+    assert_eq!(rig.wait_for_problem()["problem"], "the program ended with 3");
+}
